@@ -1,0 +1,123 @@
+"""The records that every part of Limbeck shares: facts, written once and read by all."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from limbeck.space import Parameters
+
+
+class RunState(StrEnum):
+    """Where a run stands."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    FINISHED = "finished"
+    STOPPED = "stopped"
+    INFEASIBLE = "infeasible"
+    FAILED = "failed"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen to the run."""
+        return self not in (RunState.WAITING, RunState.RUNNING)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurvePoint:
+    """One value of one metric on the way.
+
+    Attributes:
+        step: Optimizer steps done.
+        metric: Name of the metric.
+        value: Its value.
+        seconds: Training seconds until then.
+    """
+
+    step: int
+    metric: str
+    value: float
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """A file or folder that a run left behind.
+
+    Attributes:
+        name: What it is: ``model``, ``predictions``, ``log``.
+        path: Where it lies.
+        sha256: Digest of the file, or of all files of the folder in name order.
+        bytes: Size on disk.
+    """
+
+    name: str
+    path: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        state: One of the ended states.
+        values: Metric values; partial ones are kept for runs that did not finish.
+        reason: Why it did not finish, in a word (``diverged``, ``killed``); else empty.
+        message: The same for people, with the values.
+        artifacts: What it left behind.
+        seconds: Training and measuring time.
+    """
+
+    state: RunState
+    values: Mapping[str, float] = field(default_factory=dict)
+    reason: str = ""
+    message: str = ""
+    artifacts: tuple[Artifact, ...] = ()
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse an outcome that is none.
+
+        Raises:
+            ValueError: If the state is *waiting* or *running*.
+        """
+        if not self.state.ended:
+            raise ValueError(f"an outcome needs an ended state, but got {self.state}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One student of a study: what it was made from and what came of it.
+
+    Attributes:
+        number: Position in its study, from 0; number 0 is the baseline.
+        parameters: Value of every searched parameter.
+        state: Where it stands.
+        owner: Who runs it, while it runs: ``host:pid:start-time``; else empty.
+        values: Metric values; known metrics are there from the start.
+        reason: See `Outcome`.
+        message: See `Outcome`.
+        seconds: See `Outcome`.
+        created: When it was asked for (UTC).
+        started: When it was last started (UTC).
+        ended: When it ended (UTC).
+        attempts: How often it was started.
+        artifacts: What it left behind.
+    """
+
+    number: int
+    parameters: Parameters
+    state: RunState
+    owner: str = ""
+    values: Mapping[str, float] = field(default_factory=dict)
+    reason: str = ""
+    message: str = ""
+    seconds: float = 0.0
+    created: datetime | None = None
+    started: datetime | None = None
+    ended: datetime | None = None
+    attempts: int = 0
+    artifacts: tuple[Artifact, ...] = ()
