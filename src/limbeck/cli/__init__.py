@@ -1,0 +1,1 @@
+"""The command line: open things, call one function, print."""

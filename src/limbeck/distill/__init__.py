@@ -1,0 +1,1 @@
+"""Training: the teacher, its logits, the losses and the loop that makes a student."""

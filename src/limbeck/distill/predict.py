@@ -1,0 +1,58 @@
+"""A model's logits for every window."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from limbeck.distill.batches import length_sorted_batches
+from limbeck.distill.device import Device
+from limbeck.students.modeling import SlimBertForQuestionAnswering
+from limbeck.tasks.question_answering.features import Features, pad
+from limbeck.tasks.question_answering.windows import ragged_arange
+
+TOKENS_PER_BATCH = 16_384
+"""Of a forward pass; bounds its memory whatever the window length."""
+
+
+def predict_logits(
+    model: SlimBertForQuestionAnswering,
+    features: Features,
+    *,
+    device: Device,
+    out: NDArray[np.float32] | NDArray[np.float16] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> NDArray[np.float32] | NDArray[np.float16]:
+    """Return a ``total x 2`` array of start and end logits, aligned with the features' tokens.
+
+    Args:
+        model: Answers ``start_logits`` and ``end_logits``; put into evaluation mode.
+        features: The windows.
+        device: Where to compute.
+        out: A ``total x 2`` array to fill instead of a new one.
+        progress: Called with windows done and in all.
+    """
+    model.to(device.torch_device).eval()
+    logits = np.empty((int(features.starts[-1]), 2), np.float32) if out is None else out
+    done = 0
+    for indices in length_sorted_batches(features.lengths, tokens=TOKENS_PER_BATCH):
+        batch = pad(features, indices, pad_token_id=model.config.pad_token_id)
+        with torch.inference_mode(), device.autocast():
+            answer = model(
+                input_ids=torch.from_numpy(batch.input_ids).to(device.torch_device),
+                attention_mask=torch.from_numpy(batch.attention_mask).to(device.torch_device),
+                token_type_ids=torch.from_numpy(batch.token_type_ids).to(device.torch_device),
+            )
+        both = torch.stack([answer.start_logits, answer.end_logits], dim=-1).float().cpu().numpy()
+        logits[flat_positions(features, indices)] = both[batch.attention_mask.astype(bool)]
+        done += len(indices)
+        if progress:
+            progress(done, len(features))
+    return logits
+
+
+def flat_positions(features: Features, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the places of the windows' tokens in the flat arrays, window after window."""
+    lengths = features.lengths[indices]
+    return np.repeat(features.starts[indices], lengths) + ragged_arange(lengths)

@@ -1,0 +1,88 @@
+"""Fine-tuning a plain encoder into a teacher."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from transformers import PreTrainedTokenizerBase
+
+from limbeck.config import Recipe, TrainingSettings
+from limbeck.distill.training import Lesson, Reporter, train
+from limbeck.files import whole_folder
+from limbeck.students.loading import load_encoder
+from limbeck.students.modeling import SlimBertForQuestionAnswering
+from limbeck.students.slicing import choose_cut, first, slice_student
+from limbeck.tasks.question_answering.features import Features
+
+
+def teach(
+    encoder: str,
+    tokenizer: PreTrainedTokenizerBase,
+    features: Features,
+    recipe: Recipe,
+    settings: TrainingSettings,
+    *,
+    folder: Path,
+    reporter: Reporter,
+    evaluate: Callable[[SlimBertForQuestionAnswering], Mapping[str, float]] | None = None,
+) -> None:
+    """Fine-tune ``encoder`` on hard labels and save it to ``folder``.
+
+    The folder appears when it is done; a checkpoint lies beside it until then, and calling again
+    goes on from it.
+
+    Args:
+        encoder: Hub id or folder of a BERT-family model.
+        tokenizer: Saved with the teacher.
+        features: The training windows.
+        recipe: Hyperparameters.
+        settings: Device, precision, and how often to report, evaluate and save.
+        folder: Where the teacher goes.
+        reporter: Hears loss, learning rate and scores.
+        evaluate: Scores the teacher on the way.
+
+    Raises:
+        ModelError: If the encoder cannot be loaded.
+        DivergedError: If the loss is no longer finite.
+    """
+    plain = load_encoder(encoder, seed=recipe.seed)
+    everything = choose_cut(
+        plain,
+        kept_layers=range(len(plain.config.heads_per_layer)),
+        heads_per_layer=plain.config.heads_per_layer,
+        ffn_per_layer=plain.config.ffn_per_layer,
+        importance=first,
+    )
+    teacher = slice_student(
+        plain,
+        everything,
+        hidden_dropout=recipe.dropout,
+        attention_dropout=recipe.attention_dropout,
+        qa_dropout=recipe.qa_dropout,
+    )
+    checkpoint = folder.with_name(f"{folder.name}.checkpoint")
+    train(
+        teacher,
+        Lesson(features=features),
+        recipe,
+        settings,
+        checkpoint=checkpoint,
+        reporter=reporter,
+        evaluate=evaluate,
+    )
+    save_model(teacher, tokenizer, folder)
+    checkpoint.unlink(missing_ok=True)
+
+
+def save_model(
+    model: SlimBertForQuestionAnswering, tokenizer: PreTrainedTokenizerBase, folder: Path
+) -> None:
+    """Save a model and its tokenizer; the folder appears whole or not at all.
+
+    Args:
+        model: Saved as safetensors.
+        tokenizer: Saved beside it.
+        folder: Where they go; one that is there already stays.
+    """
+    with whole_folder(folder) as unfinished:
+        model.save_pretrained(unfinished)
+        tokenizer.save_pretrained(unfinished)

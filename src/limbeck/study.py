@@ -1,0 +1,147 @@
+"""A study: asking for the next run, and writing down what came of it. Knows no torch."""
+
+import json
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from limbeck.config import StudyConfig, parse_config
+from limbeck.errors import ConfigError, ExhaustedError
+from limbeck.optimize.sampler import KnownMetrics, Sampler
+from limbeck.runs import CurvePoint, Outcome, Run
+from limbeck.store import Store
+
+STALE_SECONDS = 60.0
+"""A run on another machine is given up when its owner has not been heard of for this long."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """One search in a store.
+
+    Every method is safe to call from several processes on one store: asking for a run and writing
+    its outcome are single transactions.
+
+    Attributes:
+        store: Where the runs are.
+        name: Of the study, which is in the store.
+        sampler: Chooses parameters.
+        known: Values that follow from the parameters.
+        owner: Who asks: `this_process`, or any text that no other process uses.
+    """
+
+    store: Store
+    name: str
+    sampler: Sampler
+    known: KnownMetrics
+    owner: str
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """All runs, in order of their numbers."""
+        return self.store.runs(self.name)
+
+    def ask(self) -> Run | None:
+        """Return the next run, now *running* and owned by this process; None if there is none left.
+
+        A *waiting* run comes first; else the sampler chooses, while the budget lasts and the search
+        space has something left to try.
+        """
+        waiting = self.store.claim_waiting(self.name, owner=self.owner)
+        if waiting:
+            return waiting
+        runs = self.runs
+        if len(runs) >= self.store.study(self.name).budget:
+            return None
+        try:
+            parameters = self.sampler.suggest(runs)
+        except ExhaustedError as error:
+            self.store.add_event(self.name, "exhausted", str(error))
+            return None
+        values = self.known(parameters)
+        return self.store.add_run(self.name, parameters, values=values, owner=self.owner)
+
+    def resume_at(self, number: int, step: int) -> None:
+        """Drop what a run's curves say beyond the step from which it goes on."""
+        self.store.drop_points(self.name, number, after_step=step, owner=self.owner)
+
+    def report(self, number: int, points: Sequence[CurvePoint]) -> None:
+        """Keep points of a run's curves."""
+        self.store.add_points(self.name, number, points, owner=self.owner)
+
+    def heartbeat(self) -> None:
+        """Say that this process is alive and its runs with it."""
+        self.store.heartbeat(self.name, owner=self.owner)
+
+    def tell(self, number: int, outcome: Outcome) -> None:
+        """Write how a run of this process ended.
+
+        Raises:
+            StoreError: If the run is not running, or another process has it.
+        """
+        self.store.end_run(self.name, number, outcome, owner=self.owner)
+
+    def release(self) -> tuple[Run, ...]:
+        """Put this process's running runs back to *waiting*, and return them."""
+        return self.store.release_stale(self.name, lambda run, _: run.owner == self.owner)
+
+    def release_lost(self) -> tuple[Run, ...]:
+        """Put runs whose process is gone back to *waiting*, and return them."""
+        return self.store.release_stale(self.name, _is_lost)
+
+
+def enter(store: Store, config: StudyConfig, *, runs: int) -> None:
+    """Create a study in the store, or go on with the one that is there.
+
+    Args:
+        store: Where the study goes.
+        config: The study file.
+        runs: The budget; may be larger or smaller than it was before.
+
+    Raises:
+        ConfigError: If the study was begun with a study file that asks for something else.
+    """
+    name = config.file.name
+    text = json.dumps({"folder": str(config.folder), "file": config.file.model_dump(mode="json")})
+    if name not in [study.name for study in store.studies()]:
+        store.create_study(name, budget=runs, seed=config.file.seed, config=text)
+        return
+    begun = stored_config(store, name).identity
+    changed = [key for key, value in config.identity.items() if begun[key] != value]
+    if changed:
+        raise ConfigError(
+            f"study {name!r} must go on with what it was begun with, but {', '.join(changed)} "
+            "changed; restore that, or give the new search another name"
+        )
+    store.update_study(name, budget=runs, config=text)
+
+
+def stored_config(store: Store, name: str) -> StudyConfig:
+    """Return the study file that a study in the store was last run with.
+
+    Raises:
+        NotFoundError: If there is no such study.
+    """
+    stored = json.loads(store.study(name).config)
+    return parse_config(stored["file"], folder=Path(stored["folder"]), name=f"study {name!r}")
+
+
+def this_process() -> str:
+    """Return what tells this process from every other: ``host:pid:start-time``."""
+    process = psutil.Process()
+    return f"{socket.gethostname()}:{process.pid}:{process.create_time():.2f}"
+
+
+def _is_lost(run: Run, silent_seconds: float) -> bool:
+    host, pid, started = run.owner.rsplit(":", 2)
+    if host != socket.gethostname():
+        return silent_seconds > STALE_SECONDS
+    try:
+        process = psutil.Process(int(pid))
+        dead = process.status() == psutil.STATUS_ZOMBIE
+        return dead or f"{process.create_time():.2f}" != started
+    except psutil.NoSuchProcess:
+        return True
