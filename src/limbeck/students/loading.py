@@ -1,0 +1,159 @@
+"""Teachers and encoders, from the weights of a BERT, a DistilBERT or a student."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from limbeck.errors import ModelError
+from limbeck.students.checkpoint import WEIGHTS, WEIGHTS_INDEX, find_folder, read_config
+from limbeck.students.modeling import SlimBertConfig, SlimBertForQuestionAnswering
+
+# Names in DistilBERT and in old BERT checkpoints, and those that stand for them here.
+_RENAMED = {
+    "transformer.layer.": "encoder.layer.",
+    "attention.q_lin.": "attention.self.query.",
+    "attention.k_lin.": "attention.self.key.",
+    "attention.v_lin.": "attention.self.value.",
+    "attention.out_lin.": "attention.output.dense.",
+    "sa_layer_norm.": "attention.output.LayerNorm.",
+    "ffn.lin1.": "intermediate.dense.",
+    "ffn.lin2.": "output.dense.",
+    "output_layer_norm.": "output.LayerNorm.",
+    "LayerNorm.gamma": "LayerNorm.weight",
+    "LayerNorm.beta": "LayerNorm.bias",
+}
+_CONFIG_FIELDS = (
+    "attention_probs_dropout_prob",
+    "hidden_act",
+    "hidden_dropout_prob",
+    "hidden_size",
+    "initializer_range",
+    "intermediate_size",
+    "layer_norm_eps",
+    "max_position_embeddings",
+    "num_attention_heads",
+    "num_hidden_layers",
+    "pad_token_id",
+    "qa_dropout",
+    "type_vocab_size",
+    "vocab_size",
+)
+_HEAD = ("qa_outputs.weight", "qa_outputs.bias")
+
+
+def load_teacher(model: str) -> SlimBertForQuestionAnswering:
+    """Return a model fine-tuned for question answering, in float32 and evaluation mode.
+
+    Its logits are those of the class in transformers that it was made with.
+
+    Args:
+        model: Folder or hub id of a BERT, a DistilBERT or a student.
+
+    Raises:
+        ModelError: If it cannot be found or read, is of another kind, or was not fine-tuned.
+    """
+    config, weights = _read(model)
+    if not weights.keys() >= set(_HEAD):
+        raise ModelError(
+            "a teacher must be fine-tuned for question answering, but "
+            f"{model} has no {_HEAD[0]}; fine-tune it first"
+        )
+    return _build(model, config, weights)
+
+
+def load_encoder(model: str, *, seed: int) -> SlimBertForQuestionAnswering:
+    """Return an encoder with a new question-answering head, in float32 and evaluation mode.
+
+    The head's weights are normal with the configuration's `initializer_range`, its bias is 0. A
+    head that the model has already is left out.
+
+    Args:
+        model: Folder or hub id of a BERT, a DistilBERT or a student.
+        seed: Seed of the head's weights.
+
+    Raises:
+        ModelError: If it cannot be found or read, or is of another kind.
+    """
+    config, weights = _read(model)
+    generator = torch.Generator().manual_seed(seed)
+    weight = torch.randn((2, config.hidden_size), generator=generator) * config.initializer_range
+    head = dict(zip(_HEAD, (weight, torch.zeros(2)), strict=True))
+    return _build(model, config, {**weights, **head})
+
+
+def fingerprint(model: SlimBertForQuestionAnswering) -> str:
+    """Return a SHA-256 digest of all that decides a model's logits in evaluation mode.
+
+    Equal weights give equal digests, wherever they were loaded from.
+    """
+    config = model.config
+    settings = [config.heads_per_layer, config.head_dim, config.hidden_act, config.layer_norm_eps]
+    digest = hashlib.sha256(json.dumps(settings).encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        digest.update(tensor.cpu().contiguous().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _read(model: str) -> tuple[SlimBertConfig, dict[str, Tensor]]:
+    folder = find_folder(model)
+    fields = read_config(folder)
+    if fields["model_type"] == SlimBertConfig.model_type:
+        config = SlimBertConfig.from_dict(dict(fields))
+    else:
+        config = SlimBertConfig(**{name: fields[name] for name in _CONFIG_FIELDS if name in fields})
+    return config, _read_weights(folder)
+
+
+def _read_weights(folder: Path) -> dict[str, Tensor]:
+    """Return all weights of a folder by the names that they have here."""
+    names = {WEIGHTS}
+    if not (folder / WEIGHTS).is_file():
+        index = json.loads((folder / WEIGHTS_INDEX).read_text(encoding="utf-8"))
+        names = set(index["weight_map"].values())
+    weights: dict[str, Tensor] = {}
+    for name in sorted(names):
+        try:
+            with safe_open(folder / name, framework="pt") as file:
+                weights |= {_rename(key): file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        except (SafetensorError, FileNotFoundError) as error:
+            raise ModelError(
+                f"{folder / name} must be a safetensors file, but reading it fails: {error}"
+            ) from error
+    return weights
+
+
+def _rename(name: str) -> str:
+    for old, new in _RENAMED.items():
+        name = name.replace(old, new)
+    name = name.removeprefix("distilbert.").removeprefix("bert.")
+    return name if name in _HEAD else f"bert.{name}"
+
+
+def _build(
+    model: str, config: SlimBertConfig, weights: Mapping[str, Tensor]
+) -> SlimBertForQuestionAnswering:
+    """Return the model, in which other weights (a pooler, a language modelling head) are left out.
+
+    Raises:
+        ModelError: If a weight is missing, or does not have the shape that the config says.
+    """
+    with torch.device("meta"):
+        expected = SlimBertForQuestionAnswering(config).state_dict()
+    for name, tensor in expected.items():
+        if name not in weights:
+            raise ModelError(f"{model} must hold the weight {name}, but does not")
+        if weights[name].shape != tensor.shape:
+            raise ModelError(
+                f"{name} must have the shape {list(tensor.shape)} that config.json gives it, "
+                f"but has {list(weights[name].shape)} in {model}"
+            )
+    config.name_or_path = model
+    return SlimBertForQuestionAnswering.from_state_dict(
+        config, {name: weights[name] for name in expected}
+    )

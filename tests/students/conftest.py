@@ -1,0 +1,24 @@
+"""A small teacher whose every weight counts."""
+
+import pytest
+import torch
+
+from limbeck.students.modeling import SlimBertConfig, SlimBertForQuestionAnswering
+from tests.students.tiny import fill
+
+
+@pytest.fixture
+def teacher() -> SlimBertForQuestionAnswering:
+    """Four layers of 4 heads and 24 neurons, no weight 0 or 1."""
+    config = SlimBertConfig(
+        vocab_size=40,
+        hidden_size=32,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        intermediate_size=24,
+        max_position_embeddings=20,
+    )
+    config.name_or_path = "the-teacher"
+    with torch.device("meta"):
+        names = SlimBertForQuestionAnswering(config).state_dict()
+    return SlimBertForQuestionAnswering.from_state_dict(config, fill(names, seed=0))
