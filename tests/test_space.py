@@ -1,0 +1,408 @@
+"""Parameters and their image in the unit cube: worked places, and properties of all of them."""
+
+import itertools
+import math
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from limbeck.errors import ConfigError, ParameterError
+from limbeck.space import (
+    Choice,
+    Constraint,
+    Float,
+    Integer,
+    Parameter,
+    SearchSpace,
+    Value,
+    did_you_mean,
+)
+
+UNIT = st.floats(min_value=0.0, max_value=1.0)
+# The middles of 5,040 equal cells: a number that 1 to 10 divide.
+FINE_GRID = [(index + 0.5) / 5040 for index in range(5040)]
+
+
+@st.composite
+def floats(draw: st.DrawFn, *, stepped: bool) -> Float:
+    log = draw(st.booleans())
+    low = draw(st.floats(min_value=1e-6, max_value=1e3))
+    if not log:
+        low *= draw(st.sampled_from([-1, 0, 1]))
+    if not stepped:
+        high = low + draw(st.floats(min_value=0.0, max_value=1e4))
+        return Float(name="x", low=low, high=high, log=log)
+    step = draw(st.floats(min_value=1e-3, max_value=1e2))
+    high = low + draw(st.integers(min_value=0, max_value=50)) * step
+    return Float(name="x", low=low, high=high, log=log, step=step)
+
+
+@st.composite
+def integers(draw: st.DrawFn) -> Integer:
+    log = draw(st.booleans())
+    low = draw(st.integers(min_value=1 if log else -100, max_value=100))
+    step = draw(st.integers(min_value=1, max_value=16))
+    high = low + draw(st.integers(min_value=0, max_value=50)) * step
+    return Integer(name="x", low=low, high=high, log=log, step=step)
+
+
+@st.composite
+def choices(draw: st.DrawFn) -> Choice:
+    values: list[Value] = draw(
+        st.lists(st.integers() | st.text(), min_size=1, max_size=8, unique=True)
+    )
+    return Choice(name="x", choices=tuple(values), ordered=draw(st.booleans()))
+
+
+def discrete() -> st.SearchStrategy[Parameter]:
+    return st.one_of(integers(), choices(), floats(stepped=True))
+
+
+def values_of(parameter: Parameter) -> list[Value]:
+    """Return every value of a parameter that has an end of them."""
+    match parameter:
+        case Integer():
+            return list(range(parameter.low, parameter.high + 1, parameter.step))
+        case Choice():
+            return list(parameter.choices)
+        case Float():
+            assert parameter.step is not None
+            count = round((parameter.high - parameter.low) / parameter.step)
+            return [parameter.low + index * parameter.step for index in range(count + 1)]
+
+
+@given(discrete(), st.data())
+def test_every_value_comes_back_from_the_cube(parameter, data):
+    value = data.draw(st.sampled_from(values_of(parameter)))
+    unit = parameter.encode(value)
+    assert len(unit) == parameter.width
+    assert all(0 <= coordinate <= 1 for coordinate in unit)
+    assert parameter.decode(unit) == parameter.validate(value)
+
+
+@given(discrete(), st.data())
+def test_every_place_in_the_cube_is_a_value_that_stays_where_it_is(parameter, data):
+    unit = data.draw(st.tuples(*[UNIT] * parameter.width))
+    value = parameter.decode(unit)
+    assert parameter.validate(value) == value
+    assert parameter.decode(parameter.encode(value)) == value
+
+
+@given(floats(stepped=False), UNIT)
+def test_a_float_without_step_is_where_it_was_decoded(parameter, place):
+    assume(parameter.high - parameter.low > 1e-6 * abs(parameter.high))
+    value = parameter.decode([place])
+    assert parameter.low <= value <= parameter.high
+    assert parameter.encode(value)[0] == pytest.approx(place, abs=1e-8)
+    assert parameter.decode(parameter.encode(value)) == pytest.approx(value, rel=1e-12, abs=1e-9)
+
+
+@given(st.one_of(integers(), floats(stepped=True), floats(stepped=False)), UNIT, UNIT)
+def test_numbers_lie_in_order(parameter, one, other):
+    first, second = sorted((one, other))
+    assert parameter.decode([first]) <= parameter.decode([second])
+
+
+@pytest.mark.parametrize("count", range(1, 11))
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda n: Integer(name="x", low=3, high=3 + n - 1),
+        lambda n: Integer(name="x", low=-64, high=-64 + 16 * (n - 1), step=16),
+        lambda n: Float(name="x", low=-0.5, high=-0.5 + 0.1 * (n - 1), step=0.1),
+        lambda n: Choice(name="x", choices=tuple(range(n)), ordered=True),
+    ],
+    ids=["integer", "integer with step", "float with step", "ordered choice"],
+)
+def test_every_value_has_an_equal_share_of_the_line(make, count):
+    parameter = make(count)
+    assert parameter.count == count
+    shares = Counter(parameter.decode([place]) for place in FINE_GRID)
+    assert list(shares.values()) == [len(FINE_GRID) // count] * count
+
+
+def test_every_unordered_choice_has_an_equal_share_of_the_cube():
+    parameter = Choice(name="x", choices=("a", "b", "c"))
+    corners = itertools.permutations((0.1, 0.2, 0.7))
+    assert Counter(map(parameter.decode, corners)) == {"a": 2, "b": 2, "c": 2}
+
+
+def test_integers_on_a_log_line_have_shares_by_their_factors():
+    parameter = Integer(name="x", low=1, high=8, log=True)
+    shares = Counter(parameter.decode([place]) for place in FINE_GRID)
+    for value in range(1, 9):
+        # The cell of a value is from half below it to half above it; all of them, 0.5 to 8.5.
+        share = math.log((value + 0.5) / (value - 0.5)) / math.log(8.5 / 0.5)
+        assert shares[value] == pytest.approx(share * len(FINE_GRID), abs=1.0)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "place"),
+    [
+        (Float(name="x", low=-1.0, high=3.0), 0.0, 0.25),
+        (Float(name="x", low=1e-5, high=1e-3, log=True), 1e-4, 0.5),
+        (Float(name="x", low=0.0, high=10.0, step=2.5), 2.5, 0.3),
+        (Float(name="x", low=1.0, high=4.0, step=1.0, log=True), 2.0, math.log(4) / math.log(9)),
+        (Float(name="x", low=2.0, high=2.0), 2.0, 0.5),
+        (Float(name="x", low=2.0, high=2.0, log=True), 2.0, 0.5),
+        (Integer(name="x", low=1, high=4), 1, 0.125),
+        (Integer(name="x", low=1, high=4), 4, 0.875),
+        (Integer(name="x", low=64, high=256, step=64), 128, 0.375),
+        (Integer(name="x", low=5, high=5), 5, 0.5),
+        # Half a step below 1 there is no logarithm: the first cell begins at half of 1.
+        (Integer(name="x", low=1, high=31, step=10, log=True), 1, math.log(2) / math.log(72)),
+        (Choice(name="x", choices=("a", "b"), ordered=True), "b", 0.75),
+    ],
+)
+def test_places_worked_by_hand(parameter, value, place):
+    assert parameter.encode(value) == (pytest.approx(place),)
+    assert parameter.decode([place]) == pytest.approx(value)
+
+
+def test_an_unordered_choice_is_one_hot():
+    parameter = Choice(name="x", choices=("relu", "gelu", 3))
+    assert parameter.encode("gelu") == (0.0, 1.0, 0.0)
+    assert parameter.decode((0.2, 0.3, 0.9)) == 3
+
+
+@pytest.mark.parametrize("place", [-0.1, -0.0])
+def test_places_before_the_line_are_its_start(place):
+    assert Float(name="x", low=1.0, high=4.0).decode([place]) == 1.0
+    assert Integer(name="x", low=1, high=4).decode([place]) == 1
+    assert Choice(name="x", choices=("a", "b"), ordered=True).decode([place]) == "a"
+
+
+@pytest.mark.parametrize("place", [1.0, 1.1])
+def test_places_behind_the_line_are_its_end(place):
+    assert Float(name="x", low=1.0, high=4.0).decode([place]) == 4.0
+    assert Integer(name="x", low=1, high=4).decode([place]) == 4
+    assert Choice(name="x", choices=("a", "b"), ordered=True).decode([place]) == "b"
+
+
+@pytest.mark.parametrize("kind", [Float, Integer])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"low": 3, "high": 1}, r"low <= high must hold, but got \(low=3, high=1\)"),
+        (
+            {"low": math.nan, "high": 1},
+            r"low <= high must hold, but got \(low=nan, high=1\)",
+        ),
+        ({"low": 0, "high": math.inf}, r"low <= high must hold, but got \(low=0, high=inf\)"),
+        ({"low": 0, "high": 1, "log": True}, r"log = true needs low > 0, but got low=0"),
+        ({"low": 0, "high": 1, "step": 0}, r"step must be positive and finite, but got 0"),
+        ({"low": 0, "high": 1, "step": -1}, r"step must be positive and finite, but got -1"),
+        ({"low": 0, "high": 1, "step": math.nan}, r"step must be positive and finite, but got nan"),
+        ({"low": 0, "high": 1, "step": math.inf}, r"step must be positive and finite, but got inf"),
+        (
+            {"low": 0, "high": 10, "step": 4},
+            r"high must be low plus a multiple of step, but got \(low=0, high=10, step=4\)",
+        ),
+    ],
+)
+def test_a_range_that_is_none_is_refused(kind, arguments, message):
+    with pytest.raises(ConfigError, match=rf"^space\.width: {message}$"):
+        kind(name="width", **arguments)
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ((), r"choices must not be empty; give at least one"),
+        (("a", "b", "a"), r"choices must differ, but got \['a', 'b', 'a'\]"),
+        ((1, 1.0), r"choices must differ, but got \[1, 1\.0\]"),
+    ],
+)
+def test_choices_that_are_none_are_refused(choices, message):
+    with pytest.raises(ConfigError, match=rf"^space\.loss: {message}$"):
+        Choice(name="loss", choices=choices)
+
+
+RATE = Float(name="rate", low=0.0, high=1.0)
+STEPPED = Float(name="rate", low=0.0, high=1.0, step=0.25)
+LAYERS = Integer(name="layers", low=1, high=6)
+WIDTH = Integer(name="width", low=8, high=64, step=8)
+LOSS = Choice(name="loss", choices=("kl", "mse"))
+HEADS = Choice(name="heads", choices=(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "message"),
+    [
+        (RATE, 1.5, r"rate must be between 0\.0 and 1\.0, but got 1\.5"),
+        (RATE, -0.1, r"rate must be between 0\.0 and 1\.0, but got -0\.1"),
+        (RATE, math.nan, r"rate must be a finite number, but got nan"),
+        (RATE, "0.5", r"rate must be a finite number, but got '0\.5'"),
+        (RATE, True, r"rate must be a finite number, but got True"),
+        (
+            STEPPED,
+            0.6,
+            r"rate must be 0\.0 plus a multiple of 0\.25, but got 0\.6; the nearest is 0\.5",
+        ),
+        (LAYERS, 2.5, r"layers must be a whole number, but got 2\.5"),
+        (LAYERS, math.inf, r"layers must be a whole number, but got inf"),
+        (LAYERS, "2", r"layers must be a whole number, but got '2'"),
+        (LAYERS, True, r"layers must be a whole number, but got True"),
+        (LAYERS, 7, r"layers must be between 1 and 6, but got 7"),
+        (LAYERS, 0, r"layers must be between 1 and 6, but got 0"),
+        (WIDTH, 12, r"width must be 8 plus a multiple of 8, but got 12"),
+        (LOSS, "l1", r"loss must be one of \['kl', 'mse'\], but got 'l1'"),
+        (HEADS, True, r"heads must be one of \[1, 2\], but got True"),
+    ],
+)
+def test_a_value_outside_its_parameter_is_refused(parameter, value, message):
+    for use in (parameter.validate, parameter.encode):
+        with pytest.raises(ParameterError, match=rf"^{message}$"):
+            use(value)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "expected"),
+    [
+        (Float(name="x", low=0.0, high=2.0), 1, 1.0),
+        (Float(name="x", low=0.0, high=1.0, step=0.1), 0.7 + 1e-13, 0.7),
+        (Integer(name="x", low=0, high=4), 3.0, 3),
+        (Choice(name="x", choices=(1, 2)), 2.0, 2),
+        (Choice(name="x", choices=(1, True)), True, True),
+    ],
+)
+def test_a_value_takes_the_type_and_place_of_its_parameter(parameter, value, expected):
+    validated = parameter.validate(value)
+    assert (validated, type(validated)) == (expected, type(expected))
+
+
+def test_zero_is_on_a_grid_that_rounding_moves_off_it():
+    # In floating point, -0.3 + 3 * 0.1 is 5.6e-17.
+    parameter = Float(name="x", low=-0.3, high=0.3, step=0.1)
+    assert parameter.validate(0.0) == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "count"),
+    [
+        (Float(name="x", low=0.0, high=1.0), None),
+        (Float(name="x", low=1.0, high=1.0), 1),
+        (Float(name="x", low=0.0, high=0.3, step=0.1), 4),
+        (Integer(name="x", low=64, high=256, step=64), 4),
+        (Choice(name="x", choices=("a", "b", "c")), 3),
+        (Choice(name="x", choices=("a", "b", "c"), ordered=True), 3),
+    ],
+)
+def test_values_are_counted(parameter, count):
+    assert parameter.count == count
+
+
+@pytest.mark.parametrize(
+    ("parameter", "text"),
+    [
+        (Float(name="x", low=1e-5, high=0.1, log=True), "1e-05 to 0.1, log"),
+        (Integer(name="x", low=1, high=6), "1 to 6"),
+        (Choice(name="x", choices=("first", 2)), "first | 2"),
+    ],
+)
+def test_a_range_is_written_for_people(parameter, text):
+    assert parameter.range_text == text
+
+
+DEEP = Constraint(name="deep students must be narrow", holds=lambda p: p["layers"] != 6)
+WIDE = Constraint(name="wide students must be shallow", holds=lambda p: p["width"] != 64)
+SPACE = SearchSpace(
+    (
+        LAYERS,
+        Choice(name="loss", choices=("kl", "mse", "cosine")),
+        WIDTH,
+    ),
+    (DEEP, WIDE),
+)
+PARAMETERS: dict[str, Value] = {"width": 16, "loss": "mse", "layers": 2}
+
+
+def test_a_space_joins_the_coordinates_of_its_parameters_in_order():
+    assert (SPACE.names, SPACE.dimension) == (("layers", "loss", "width"), 5)
+    unit = SPACE.encode(PARAMETERS)
+    assert unit.dtype == np.float64
+    assert unit.tolist() == [1.5 / 6, 0.0, 1.0, 0.0, 1.5 / 8]
+    decoded = SPACE.decode(unit)
+    assert decoded == PARAMETERS
+    assert list(decoded) == ["layers", "loss", "width"]
+
+
+@given(st.lists(discrete(), min_size=1, max_size=5), st.data())
+def test_every_place_in_the_cube_of_a_space_comes_back(parameters, data):
+    named = tuple(replace(p, name=f"parameter{i}") for i, p in enumerate(parameters))
+    space = SearchSpace(named)
+    unit = np.array(data.draw(st.tuples(*[UNIT] * space.dimension)))
+    values = space.decode(unit)
+    assert space.decode(space.encode(values)) == values
+
+
+def test_the_points_of_a_space_are_counted():
+    assert SPACE.count == 6 * 3 * 8
+    assert SearchSpace((*SPACE.parameters, Float(name="rate", low=0, high=1))).count is None
+
+
+def test_validated_parameters_stand_in_the_order_of_the_space_in_their_own_types():
+    validated = SPACE.validate({"width": 16.0, "loss": "mse", "layers": 2})
+    assert list(validated.items()) == [("layers", 2), ("loss", "mse"), ("width", 16)]
+    assert type(validated["width"]) is int
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({**PARAMETERS, "layer": 1}, r"unknown parameter 'layer'; did you mean 'layers'\?"),
+        (
+            {**PARAMETERS, "zzz": 1},
+            r"unknown parameter 'zzz'; valid names are layers, loss, width",
+        ),
+        ({"loss": "kl"}, r"parameters must be complete, but \['layers', 'width'\] are missing"),
+        ({**PARAMETERS, "layers": 9}, r"layers must be between 1 and 6, but got 9"),
+    ],
+)
+def test_parameters_outside_the_space_are_refused(parameters, message):
+    for use in (SPACE.validate, SPACE.encode):
+        with pytest.raises(ParameterError, match=rf"^{message}$"):
+            use(parameters)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, None),
+        ({"layers": 6}, DEEP.name),
+        ({"width": 64}, WIDE.name),
+        ({"layers": 6, "width": 64}, DEEP.name),
+    ],
+)
+def test_the_first_broken_constraint_is_named(change, expected):
+    assert SPACE.violated({**PARAMETERS, **change}) == expected
+
+
+def test_a_space_without_parameters_is_refused():
+    with pytest.raises(
+        ConfigError,
+        match=r"^a search space needs at least one parameter; add a \[space\.NAME\] table$",
+    ):
+        SearchSpace(())
+
+
+def test_a_space_with_two_parameters_of_one_name_is_refused():
+    with pytest.raises(
+        ConfigError, match=r"^parameter names must differ, but got \['layers', 'layers'\]$"
+    ):
+        SearchSpace((LAYERS, LAYERS))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("num_layer", "; did you mean 'num_layers'?"),
+        ("qqqq", "; valid names are heads, num_layers"),
+    ],
+)
+def test_the_nearest_name_is_shown(name, expected):
+    assert did_you_mean(name, ["num_layers", "heads"]) == expected
