@@ -4,6 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The machine may be busy: a slow example is no wrong one.
+settings.register_profile("limbeck", deadline=None)
+settings.load_profile("limbeck")
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 

@@ -365,7 +365,9 @@ def _check_range(name: str, low: float, high: float, *, log: bool, step: float |
 
 
 def _nearest_step(number: float, low: float, high: float, step: float) -> float:
-    return min(max(low + round((number - low) / step) * step, low), high)
+    on_grid = low + round((number - low) / step) * step
+    # 0.1 + 2 * 0.1 is a little more than 0.3; people and duplicates want 0.3.
+    return min(max(round(on_grid, 12 - math.floor(math.log10(step))), low), high)
 
 
 def _cell_bounds(low: float, high: float, *, log: bool, step: float | None) -> tuple[float, float]:

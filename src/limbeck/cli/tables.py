@@ -13,7 +13,9 @@ from limbeck.metrics import Goal, Metric, Role, optimized
 from limbeck.runs import CurvePoint, Run, RunState
 from limbeck.store import StudyRecord
 
-OUT = Console(soft_wrap=True)
+OUT = Console()
+if not OUT.is_terminal:
+    OUT.width = 160  # A file has no width; what reads it should see whole columns.
 
 Facts = Mapping[str, object]
 """What ``--json`` prints."""

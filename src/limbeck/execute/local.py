@@ -17,6 +17,9 @@ from limbeck.study import Study
 HEARTBEAT_SECONDS = 5.0
 """How often the search tells the store that its runs are alive."""
 
+GRACE_SECONDS = 10.0
+"""How long a worker may take to end when it is asked to."""
+
 FAILURES_IN_A_ROW = 3
 """So many failed runs one after the other end the search: something is wrong with all of them."""
 
@@ -127,7 +130,10 @@ def _hire(config: StudyConfig, home: Home, threads: int) -> Worker:
 
 
 def _dismiss(worker: Worker) -> None:
+    """End a worker, in good order if it can."""
     worker.connection.close()
+    worker.process.terminate()
+    worker.process.join(GRACE_SECONDS)
     worker.process.kill()
     worker.process.join()
 

@@ -77,6 +77,7 @@ def work(
     search starts a new one.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     objective = Objective(config, home)
