@@ -1,0 +1,175 @@
+"""Rows of the tables as records, and the look-ups that several transactions share."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Table, func, select
+
+from limbeck.errors import NotFoundError, StoreError
+from limbeck.runs import Artifact, Run, RunState
+from limbeck.space import Parameters, did_you_mean
+from limbeck.store.records import StudyRecord
+from limbeck.store.schema import artifacts, metric_values, parameter_values, runs, studies
+
+
+def find_study(connection: Connection, name: str, *, lock: bool = False) -> Row[Any]:
+    """Return the row of a study.
+
+    Args:
+        connection: In a transaction.
+        name: Name of the study.
+        lock: Whether other transactions that lock it have to wait for the end of this one. Every
+            transaction that writes does, so what it has read stays true until it ends. (SQLite
+            locks the whole file at the start and ignores this.)
+
+    Raises:
+        NotFoundError: If there is no such study.
+    """
+    query = select(studies).where(studies.c.name == name)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    if row is None:
+        names = connection.scalars(select(studies.c.name)).all()
+        hint = did_you_mean(name, names) if names else "; the store is empty"
+        raise NotFoundError(f"no study {name!r}{hint}")
+    return row
+
+
+def find_run(connection: Connection, study: Row[Any], number: int) -> Row[Any]:
+    """Return the row of a run.
+
+    Raises:
+        NotFoundError: If the study has no run of this number.
+    """
+    query = select(runs).where(runs.c.study_id == study.id, runs.c.number == number)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        count = count_runs(connection, study)
+        known = f"its runs are 0 to {count - 1}" if count else "it has no runs yet"
+        raise NotFoundError(f"study {study.name!r} has no run {number}; {known}")
+    return row
+
+
+def find_owned_run(connection: Connection, study: Row[Any], number: int, owner: str) -> Row[Any]:
+    """Return the row of a run that ``owner`` may write to.
+
+    Raises:
+        NotFoundError: If the study has no run of this number.
+        StoreError: If the run does not run, or runs elsewhere.
+    """
+    row = find_run(connection, study, number)
+    if row.state is not RunState.RUNNING:
+        raise StoreError(
+            f"only a running run can be written to, but run {number} of {study.name!r} is "
+            f"{row.state}; drop this result, or ask for another run"
+        )
+    if row.owner != owner:
+        raise StoreError(
+            f"only its owner can write to a run, but run {number} of {study.name!r} is run by "
+            f"{row.owner}, not by {owner}; drop this result, or ask for another run"
+        )
+    return row
+
+
+def count_runs(connection: Connection, study: Row[Any]) -> int:
+    """Return the number of runs of a study, which is also the number of its next run."""
+    query = select(func.count()).select_from(runs).where(runs.c.study_id == study.id)
+    return connection.execute(query).scalar_one()
+
+
+def to_study(row: Row[Any]) -> StudyRecord:
+    """Return the record of a row of `studies`."""
+    return StudyRecord(
+        name=row.name, budget=row.budget, seed=row.seed, config=row.config, created=row.created
+    )
+
+
+def load_runs(connection: Connection, which: ColumnElement[bool]) -> tuple[Run, ...]:
+    """Return the runs for which ``which``, a condition on `runs`, holds, in number order.
+
+    It takes four queries, however many runs there are.
+    """
+    rows = connection.execute(select(runs).where(which).order_by(runs.c.number)).all()
+    run_parameters = _load_named(connection, parameter_values, which)
+    run_values = _load_named(connection, metric_values, which)
+    run_artifacts = _load_named(connection, artifacts, which)
+    return tuple(
+        Run(
+            number=row.number,
+            parameters={item.name: item.value for item in run_parameters[row.id]},
+            state=row.state,
+            owner=row.owner,
+            values={item.name: item.value for item in run_values[row.id]},
+            reason=row.reason,
+            message=row.message,
+            seconds=row.seconds,
+            created=row.created,
+            started=row.started,
+            ended=row.ended,
+            attempts=row.attempts,
+            artifacts=tuple(
+                Artifact(name=item.name, path=item.path, sha256=item.sha256, bytes=item.bytes)
+                for item in run_artifacts[row.id]
+            ),
+        )
+        for row in rows
+    )
+
+
+def _load_named(
+    connection: Connection, table: Table, which: ColumnElement[bool]
+) -> dict[int, list[Row[Any]]]:
+    """Return the rows of ``table`` in the order they were given, by the id of their run."""
+    query = select(table).join(runs).where(which).order_by(table.c.id)
+    found: dict[int, list[Row[Any]]] = defaultdict(list)
+    for row in connection.execute(query):
+        found[row.run_id].append(row)
+    return found
+
+
+def insert_run(
+    connection: Connection,
+    study: Row[Any],
+    *,
+    number: int,
+    parameters: Parameters,
+    owner: str | None,
+    now: datetime,
+) -> int:
+    """Insert a run, *running* if it has an owner and *waiting* if not, and return its id."""
+    running = owner is not None
+    query = runs.insert().values(
+        study_id=study.id,
+        number=number,
+        state=RunState.RUNNING if running else RunState.WAITING,
+        owner=owner or "",
+        heartbeat=now if running else None,
+        created=now,
+        started=now if running else None,
+        attempts=1 if running else 0,
+        reason="",
+        message="",
+        seconds=0.0,
+    )
+    run_id: int = connection.execute(query.returning(runs.c.id)).scalar_one()
+    rows = [{"run_id": run_id, "name": name, "value": value} for name, value in parameters.items()]
+    insert_rows(connection, parameter_values, rows)
+    return run_id
+
+
+def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
+    """Insert any number of rows, none included, with one statement."""
+    if rows:
+        connection.execute(table.insert(), rows)
+
+
+def insert_values(connection: Connection, run_id: int, values: Mapping[str, float]) -> None:
+    """Insert metric values of a run, in the place of those that have the same names."""
+    connection.execute(
+        metric_values.delete().where(
+            metric_values.c.run_id == run_id, metric_values.c.name.in_(values)
+        )
+    )
+    rows = [{"run_id": run_id, "name": name, "value": value} for name, value in values.items()]
+    insert_rows(connection, metric_values, rows)

@@ -1,0 +1,194 @@
+"""The tables. A change here needs a new file in ``migrations/versions`` and a new `REVISION`."""
+
+import json
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    Double,
+    Enum,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from typing_extensions import override
+
+from limbeck.runs import RunState
+from limbeck.space import Value
+
+REVISION = "0001"
+"""The newest migration: what a database must stand at to be read and written by this code."""
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A time in UTC, with its zone also where the database keeps none (SQLite)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    @override
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        assert value.tzinfo is not None, "clocks must return times with a zone"
+        return value.astimezone(UTC)
+
+    @override
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        time: datetime = value
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+class Number(TypeDecorator[float]):
+    """A float of which NaN and the infinities come back as they were.
+
+    An outcome must never be refused for what was measured. SQLite has no NaN and writes NULL, which
+    nothing else writes here.
+    """
+
+    impl = Double
+    cache_ok = True
+
+    @override
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> float:
+        return math.nan if value is None else float(value)
+
+
+class JsonText(TypeDecorator[Value]):
+    """A parameter's value with its type.
+
+    SQLAlchemy's JSON is not it: SQLite takes a column declared so for a numeric one, and gives 1
+    for 1.0.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    @override
+    def process_bind_param(self, value: Value | None, dialect: Dialect) -> str:
+        return json.dumps(value)
+
+    @override
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> Value:
+        assert isinstance(value, str), "the column is NOT NULL"
+        read: Value = json.loads(value)
+        return read
+
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+studies = Table(
+    "studies",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("budget", Integer, nullable=False),
+    Column("seed", BigInteger, nullable=False),
+    Column("config", Text, nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+    UniqueConstraint("name"),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("study_id", ForeignKey("studies.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column(
+        "state",
+        Enum(
+            RunState,
+            native_enum=False,
+            length=16,
+            values_callable=lambda states: [state.value for state in states],
+        ),
+        nullable=False,
+    ),
+    Column("owner", String, nullable=False),
+    Column("heartbeat", UtcDateTime),
+    Column("created", UtcDateTime, nullable=False),
+    Column("started", UtcDateTime),
+    Column("ended", UtcDateTime),
+    Column("attempts", Integer, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("seconds", Number),
+    UniqueConstraint("study_id", "number"),
+    Index(None, "study_id", "state"),
+)
+
+# The ids of the next three keep the order in which names were given.
+parameter_values = Table(
+    "parameters",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run_id", ForeignKey("runs.id"), nullable=False),
+    Column("name", String, nullable=False),
+    Column("value", JsonText, nullable=False),
+    UniqueConstraint("run_id", "name"),
+)
+
+metric_values = Table(
+    "metric_values",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run_id", ForeignKey("runs.id"), nullable=False),
+    Column("name", String, nullable=False),
+    Column("value", Number),
+    UniqueConstraint("run_id", "name"),
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run_id", ForeignKey("runs.id"), nullable=False),
+    Column("name", String, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("sha256", String, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    UniqueConstraint("run_id", "name"),
+)
+
+points = Table(
+    "points",
+    metadata,
+    Column("run_id", ForeignKey("runs.id"), primary_key=True),
+    Column("metric", String, primary_key=True),
+    Column("step", Integer, primary_key=True),
+    Column("value", Number),
+    Column("seconds", Number),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("study_id", ForeignKey("studies.id"), nullable=False),
+    Column("run_id", ForeignKey("runs.id")),
+    Column("time", UtcDateTime, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("text", Text, nullable=False),
+    Index(None, "study_id"),
+)
