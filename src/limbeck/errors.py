@@ -9,7 +9,7 @@
     │   ├── DataError           data set, predictions or features
     │   ├── ModelError          teacher or student folder, hub id
     │   └── NotFoundError       no such study or run in the store
-    ├── StoreError              the database cannot be used
+    ├── StoreError              the database cannot be used, or not by this process
     ├── ExhaustedError          the search space has nothing left to try
     └── InfeasibleError         this run cannot exist; teaches the optimizer (``reason``)
         ├── ArchitectureError   no student of this shape can be cut from the teacher
@@ -49,7 +49,7 @@ class NotFoundError(InputError):
 
 
 class StoreError(LimbeckError):
-    """The database cannot be used."""
+    """The database cannot be used, or a run in it is not for this process to write."""
 
 
 class ExhaustedError(LimbeckError):

@@ -11,7 +11,7 @@ import psutil
 from limbeck.config import StudyConfig, parse_config
 from limbeck.errors import ConfigError, ExhaustedError
 from limbeck.optimize.sampler import KnownMetrics, Sampler
-from limbeck.runs import CurvePoint, Outcome, Run
+from limbeck.runs import CurvePoint, Outcome, Run, RunState
 from limbeck.store import Store
 
 STALE_SECONDS = 60.0
@@ -86,7 +86,10 @@ class Study:
 
     def release(self) -> tuple[Run, ...]:
         """Put this process's running runs back to *waiting*, and return them."""
-        return self.store.release_stale(self.name, lambda run, _: run.owner == self.owner)
+        mine = [
+            run for run in self.runs if run.state is RunState.RUNNING and run.owner == self.owner
+        ]
+        return tuple(self.store.release(self.name, run.number, owner=self.owner) for run in mine)
 
     def release_lost(self) -> tuple[Run, ...]:
         """Put runs whose process is gone back to *waiting*, and return them."""

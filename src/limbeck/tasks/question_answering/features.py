@@ -1,18 +1,17 @@
 """What a model reads: windows of tokens, made once and kept on disk, and batches of them."""
 
-import errno
 import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from limbeck.errors import DataError
+from limbeck.files import whole_folder
 from limbeck.tasks.question_answering.assembly import write_arrays
 from limbeck.tasks.question_answering.dataset import QuestionSet
 from limbeck.tasks.question_answering.tokens import plain_tokenizer
@@ -138,12 +137,8 @@ def load_features(
     key = _key(questions, plain, lengths)
     folder = cache / f"features-{key}"
     if not folder.is_dir():
-        cache.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=cache, prefix=f"making-{key}-") as temporary:
-            made = Path(temporary) / "features"
-            made.mkdir()
-            write_arrays(questions, plain, lengths, folder=made, progress=progress)
-            _publish(made, folder)
+        with whole_folder(folder) as unfinished:
+            write_arrays(questions, plain, lengths, folder=unfinished, progress=progress)
     return _read(folder, key)
 
 
@@ -151,15 +146,6 @@ def _key(questions: QuestionSet, plain: Tokenizer, lengths: Lengths) -> str:
     tokenizer_hash = hashlib.sha256(plain.to_str().encode()).hexdigest()
     content = [FORMAT, questions.fingerprint, tokenizer_hash, asdict(lengths)]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:24]
-
-
-def _publish(made: Path, folder: Path) -> None:
-    try:
-        made.rename(folder)
-    except OSError as error:
-        # Another process was faster; what it made is the same.
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-            raise
 
 
 def _read(folder: Path, key: str) -> Features:
