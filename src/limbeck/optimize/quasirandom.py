@@ -1,0 +1,137 @@
+"""Points spread evenly over the search space, whatever the results."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import qmc
+from typing_extensions import override
+
+from limbeck.errors import ConfigError, ExhaustedError
+from limbeck.metrics import Metric
+from limbeck.optimize.sampler import Identity, KnownMetrics, Sampler, allowed_known_values, identity
+from limbeck.runs import Run
+from limbeck.space import Choice, Integer, Parameter, Parameters, SearchSpace, Value
+
+_BLOCK = 64  # A power of two: Sobol points are balanced in such blocks.
+_PATIENCE = 2**14  # Points in a row without a new allowed one, after which we stop drawing.
+
+
+class QuasirandomSampler(Sampler):
+    """The baseline, then the points of one scrambled Sobol sequence.
+
+    The next point is the first of the sequence that no run has. Small spaces, of which the sequence
+    hits the last points late, are then enumerated in random order.
+
+    Args:
+        space: Where to search.
+        metrics: Their thresholds bound the known metrics.
+        known: Computes the known metrics.
+        baseline: Parameters of the first run, if it is not the sampler's to choose.
+        seed: Which of the scrambled sequences.
+
+    Raises:
+        ConfigError: If the baseline breaks a constraint of the space.
+        ParameterError: If the baseline is not of the space.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        metrics: Sequence[Metric],
+        *,
+        known: KnownMetrics,
+        baseline: Parameters | None,
+        seed: int,
+    ) -> None:
+        self._space = space
+        self._baseline = None if baseline is None else _checked_baseline(space, baseline)
+        # The sequence depends on nothing but the arguments; what was drawn is kept only for speed.
+        self._stream = allowed_points(space, metrics, known=known, seed=seed)
+        self._drawn: list[tuple[Identity, dict[str, Value]]] = []
+
+    @override
+    def suggest(self, runs: Sequence[Run]) -> dict[str, Value]:
+        taken = {identity(self._space, run.parameters) for run in runs}
+        if self._baseline is not None and identity(self._space, self._baseline) not in taken:
+            return dict(self._baseline)
+        for key, point in self._points():
+            if key not in taken:
+                return dict(point)
+        raise ExhaustedError(
+            "a search needs allowed parameters that no run has yet, but none are left after "
+            f"{len(runs)} runs; widen a range, or relax a constraint or threshold"
+        )
+
+    def _points(self) -> Iterator[tuple[Identity, dict[str, Value]]]:
+        yield from self._drawn
+        for point in self._stream:
+            self._drawn.append((identity(self._space, point), point))
+            yield self._drawn[-1]
+
+
+def allowed_points(
+    space: SearchSpace, metrics: Sequence[Metric], *, known: KnownMetrics, seed: int
+) -> Iterator[dict[str, Value]]:
+    """Yield different allowed parameters, evenly spread, until there seem to be no more.
+
+    A scrambled Sobol sequence is followed until as many of its points in a row as a finite space
+    has (or 16,384) bring nothing new; a space of at most 16,384 points is then enumerated, so
+    that none of its points is missed.
+    """
+    patience = _PATIENCE if space.count is None else min(space.count, _PATIENCE)
+    seen: set[Identity] = set()
+    idle = 0
+    units = sobol_points(space.dimension, np.random.default_rng(seed))
+    while idle < patience:
+        point = space.decode(next(units))
+        key = identity(space, point)
+        idle += 1
+        if key not in seen:
+            seen.add(key)
+            if allowed_known_values(point, space=space, metrics=metrics, known=known) is not None:
+                idle = 0
+                yield point
+    if space.count is None or space.count > _PATIENCE:
+        return
+    rest = [point for point in _every_point(space) if identity(space, point) not in seen]
+    for index in np.random.default_rng(seed).permutation(len(rest)):
+        point = rest[index]
+        if allowed_known_values(point, space=space, metrics=metrics, known=known) is not None:
+            yield point
+
+
+def sobol_points(dimension: int, rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:
+    """Yield the ``dimension`` arrays of a Sobol sequence in the unit cube, scrambled by ``rng``."""
+    sequence = qmc.Sobol(dimension, scramble=True, rng=rng)
+    while True:
+        yield from sequence.random(_BLOCK)
+
+
+def _checked_baseline(space: SearchSpace, baseline: Parameters) -> dict[str, Value]:
+    checked = space.validate(baseline)
+    violated = space.violated(checked)
+    if violated is not None:
+        raise ConfigError(
+            f"the baseline must keep the constraints of the search space, but {checked} breaks "
+            f"{violated!r}; change the baseline's parameters"
+        )
+    return checked
+
+
+def _every_point(space: SearchSpace) -> Iterator[dict[str, Value]]:
+    values = [_every_value(parameter) for parameter in space.parameters]
+    for combination in itertools.product(*values):
+        yield dict(zip(space.names, combination, strict=True))
+
+
+def _every_value(parameter: Parameter) -> Sequence[Value]:
+    if isinstance(parameter, Choice):
+        return parameter.choices
+    if isinstance(parameter, Integer):
+        return range(parameter.low, parameter.high + 1, parameter.step)
+    if parameter.step is None:
+        return [parameter.low]
+    values = [parameter.low + i * parameter.step for i in range(parameter.count or 0)]
+    return [parameter.validate(min(value, parameter.high)) for value in values]

@@ -1,0 +1,97 @@
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from limbeck.optimize.candidates import Candidate, CandidateSearch
+from limbeck.optimize.sampler import Identity, identity
+from limbeck.space import Choice, Float, Integer, Parameters, SearchSpace
+from tests.optimize.problems import METRICS, SMALL, small_allowed, small_size
+
+SPACE = SearchSpace(
+    (
+        Float(name="rate", low=1e-6, high=1.0, log=True),
+        Float(name="dropout", low=0.0, high=0.5),
+        Integer(name="depth", low=1, high=48),
+        Choice(name="loss", choices=("mse", "kl", "ce")),
+        Choice(name="size", choices=("s", "m", "l", "xl"), ordered=True),
+        Integer(name="fixed", low=3, high=3),
+    )
+)
+TARGET: Parameters = {
+    "rate": 1e-5, "dropout": 0.5, "depth": 31, "loss": "kl", "size": "s", "fixed": 3,
+}  # fmt: skip
+
+
+def _search(
+    space: SearchSpace = SPACE, taken: frozenset[Identity] = frozenset(), seed: int = 0
+) -> CandidateSearch:
+    return CandidateSearch(
+        space=space,
+        metrics=(),
+        known=lambda _: {},
+        taken=taken,
+        rng=np.random.default_rng(seed),
+    )
+
+
+def _closeness(candidates: Sequence[Candidate]) -> NDArray[np.float64]:
+    target = SPACE.encode(TARGET)
+    return np.array([-float(np.abs(c.unit - target).sum()) for c in candidates])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_finds_the_maximum_of_a_function_with_one_peak(seed: int) -> None:
+    best = _search(seed=seed).best(_closeness, near=[])
+    assert best is not None
+    for name in ("loss", "size", "fixed"):
+        assert best.parameters[name] == TARGET[name]
+    assert _closeness([best])[0] > -0.1
+
+
+def test_looks_near_good_runs() -> None:
+    """Away from the given run there is nothing but a plain."""
+    start: dict[str, bool | int | float | str] = {
+        "rate": 1e-2, "dropout": 0.2, "depth": 12, "loss": "ce", "size": "l", "fixed": 3,
+    }  # fmt: skip
+    unit = SPACE.encode(start)
+
+    def needle(candidates: Sequence[Candidate]) -> NDArray[np.float64]:
+        return np.array([float((np.abs(c.unit - unit) > 1e-6).sum() <= 1) for c in candidates])
+
+    best = _search(taken=frozenset({identity(SPACE, start)})).best(needle, near=[start])
+    assert best is not None
+    assert needle([best])[0] == 1.0
+
+
+def test_every_candidate_is_allowed_new_and_as_it_would_be_run() -> None:
+    allowed = {identity(SMALL, point) for point in small_allowed()}
+    taken = frozenset(sorted(allowed)[:5])
+    judged: list[Candidate] = []
+
+    def record(candidates: Sequence[Candidate]) -> NDArray[np.float64]:
+        judged.extend(candidates)
+        return np.zeros(len(candidates))
+
+    search = CandidateSearch(
+        space=SMALL,
+        metrics=METRICS,
+        known=small_size,
+        taken=taken,
+        rng=np.random.default_rng(0),
+    )
+    best = search.best(record, near=[{"depth": 4, "width": 256, "tied": True}])
+    keys = [identity(SMALL, candidate.parameters) for candidate in judged]
+    assert sorted(keys) == sorted(allowed - taken)
+    assert best is judged[0]
+    for candidate in judged:
+        np.testing.assert_array_equal(candidate.unit, SMALL.encode(candidate.parameters))
+        assert candidate.known == small_size(candidate.parameters)
+
+
+def test_there_may_be_nothing_left() -> None:
+    space = SearchSpace((Integer(name="depth", low=2, high=2),))
+    only: Parameters = {"depth": 2}
+    search = _search(space, taken=frozenset({identity(space, only)}))
+    assert search.best(lambda candidates: np.zeros(len(candidates)), near=[only]) is None
