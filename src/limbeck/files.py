@@ -4,10 +4,10 @@ import errno
 import hashlib
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 
 @contextmanager
@@ -17,7 +17,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
     If another process was faster and its folder is already at ``path``, that one stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    unfinished = path.with_name(f".{path.name}-{uuid4().hex}")
+    unfinished.mkdir()
     try:
         yield unfinished
         try:

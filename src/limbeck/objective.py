@@ -31,9 +31,6 @@ from limbeck.errors import (
 from limbeck.files import sha256, size, whole_file
 from limbeck.home import Home
 from limbeck.measure import latency
-from limbeck.optimize.bayesian import BayesianSampler
-from limbeck.optimize.quasirandom import QuasirandomSampler
-from limbeck.optimize.sampler import Sampler
 from limbeck.runs import Artifact, Outcome, RunState
 from limbeck.space import Parameters, SearchSpace, Value
 from limbeck.students.checkpoint import find_folder, is_fine_tuned, read_shape
@@ -115,26 +112,6 @@ class Objective:
             "num_parameters": float(count_parameters(shape)),
             "num_encoder_parameters": float(count_encoder_parameters(shape)),
         }
-
-    def sampler(self) -> Sampler:
-        """Return who chooses the next student."""
-        given = self.config.file.optimizer
-        if given.sampler == "quasirandom":
-            return QuasirandomSampler(
-                self.space,
-                self.config.metrics,
-                known=self.known,
-                baseline=self.baseline,
-                seed=self.config.file.seed,
-            )
-        return BayesianSampler(
-            self.space,
-            self.config.metrics,
-            known=self.known,
-            baseline=self.baseline,
-            seed=self.config.file.seed,
-            initial_runs=given.initial_runs,
-        )
 
     def prepare(self, progress: PrepareProgress, reporter: Reporter) -> None:
         """Make all that the runs share: features, the teacher if there is none, its logits.
@@ -315,19 +292,29 @@ class Objective:
     def _exam(self, part: str, progress: PrepareProgress | None = None) -> Exam:
         """Return the "train" or "dev" questions and their windows, read once."""
         if part not in self._exams:
-            data = self.config.file.data
-            source, count = (
-                (data.train, data.train_questions)
-                if part == "train"
-                else (data.dev, data.dev_questions)
-            )
-            questions = load_questions(source, base=self.config.folder)
-            if count is not None:
-                questions = questions.sample(count, seed=data.seed)
+            questions = self._read(part)
             show = _labelled(progress, f"cutting {part} questions into windows")
             features = self._windows(questions, show)
             self._exams[part] = Exam(questions, features)
         return self._exams[part]
+
+    def _read(self, part: str) -> QuestionSet:
+        data = self.config.file.data
+        if data.dev is None:
+            dev, train = self._split
+            questions = train if part == "train" else dev
+        else:
+            source = data.train if part == "train" else data.dev
+            questions = load_questions(source, base=self.config.folder)
+        count = data.train_questions if part == "train" else data.dev_questions
+        return questions if count is None else questions.sample(count, seed=data.seed)
+
+    @cached_property
+    def _split(self) -> tuple[QuestionSet, QuestionSet]:
+        """The articles held out of the train questions, and the others."""
+        data = self.config.file.data
+        questions = load_questions(data.train, base=self.config.folder)
+        return questions.split_by_article(data.held_out, seed=data.seed)
 
     def _windows(
         self, questions: QuestionSet, progress: Callable[[int, int], None] | None = None

@@ -134,6 +134,7 @@ def search(
     from limbeck.cli.progress import SearchBars, TrainingBar
     from limbeck.cli.tables import print_frontier
     from limbeck.execute.local import search as run_search
+    from limbeck.optimize.configured import make_sampler
     from limbeck.study import Study, enter, this_process
 
     objective = _objective(study_file, home)
@@ -146,7 +147,14 @@ def search(
         study = Study(
             store=store,
             name=name,
-            sampler=objective.sampler(),
+            sampler=make_sampler(
+                objective.config.file.optimizer,
+                objective.space,
+                objective.config.metrics,
+                known=objective.known,
+                baseline=objective.baseline,
+                seed=objective.config.file.seed,
+            ),
             known=objective.known,
             owner=this_process(),
         )
@@ -280,7 +288,7 @@ def _objective(study_file: Path, home: Path) -> "Objective":
     from limbeck.config import load_config
     from limbeck.objective import Objective
 
-    disable_progress_bar()
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers'
     return Objective(load_config(study_file), Home(home.resolve()))
 
 

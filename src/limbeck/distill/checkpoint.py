@@ -1,14 +1,16 @@
 """A training run on disk: enough to go on as if it had never stopped. Safetensors, no pickle."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import AdamW
 
+from limbeck.errors import DataError
 from limbeck.files import whole_file
 
 
@@ -19,10 +21,12 @@ class Progress:
     Attributes:
         step: Optimizer steps done.
         seconds: Training seconds spent on them.
+        losses: Of the last of them, those that were not reported yet.
     """
 
     step: int
     seconds: float
+    losses: tuple[float, ...]
 
 
 def save_checkpoint(
@@ -47,6 +51,7 @@ def save_checkpoint(
         "identity": identity,
         "step": str(progress.step),
         "seconds": repr(progress.seconds),
+        "losses": json.dumps(progress.losses),
     }
     with whole_file(path) as file:
         save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, file, metadata)
@@ -62,14 +67,22 @@ def load_checkpoint(
         model: Changed in place.
         optimizer: Changed in place.
         identity: A checkpoint made from something else is left alone.
+
+    Raises:
+        DataError: If the file is damaged.
     """
     if not path.exists():
         return None
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata()
-        if metadata["identity"] != identity:
-            return None
-        tensors: dict[str, Tensor] = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # no mapping
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("identity") != identity:
+                return None
+            tensors: dict[str, Tensor] = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # no mapping
+    except SafetensorError as error:
+        raise DataError(
+            f"{path}: a checkpoint must be whole, but {error}; delete it to start the run anew"
+        ) from error
     model.load_state_dict(
         {key.removeprefix("model/"): t for key, t in tensors.items() if key.startswith("model/")}
     )
@@ -83,7 +96,11 @@ def load_checkpoint(
     torch.set_rng_state(tensors["random/0"])
     if "random/1" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["random/1"])
-    return Progress(int(metadata["step"]), float(metadata["seconds"]))
+    return Progress(
+        step=int(metadata["step"]),
+        seconds=float(metadata["seconds"]),
+        losses=tuple(json.loads(metadata["losses"])),
+    )
 
 
 def _random_states(model: nn.Module) -> list[Tensor]:

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.distill.device import Device
-from limbeck.distill.predict import predict_logits
-from limbeck.errors import DivergedError
+from limbeck.distill.predict import fill_logits
+from limbeck.errors import DataError, DivergedError
 from limbeck.files import whole_folder
 from limbeck.students.loading import fingerprint
 from limbeck.students.modeling import SlimBertForQuestionAnswering
@@ -39,6 +39,7 @@ def teacher_logits(
         progress: Called with windows done and in all, only if they have to be computed.
 
     Raises:
+        DataError: If the cached file is damaged.
         DivergedError: If a logit is not finite in half precision.
     """
     key = hashlib.sha256(
@@ -53,9 +54,17 @@ def teacher_logits(
                 dtype=np.float16,
                 shape=(int(features.starts[-1]), 2),
             )
-            predict_logits(teacher, features, device=device, out=out, progress=progress)
+            with np.errstate(over="ignore"):
+                fill_logits(out, teacher, features, device=device, progress=progress)
             if not np.isfinite(out).all():
                 raise DivergedError("the teacher's logits must be finite, but some are not")
             out.flush()
-    logits: NDArray[np.float16] = np.load(folder / "logits.npy", mmap_mode="r", allow_pickle=False)
+    try:
+        logits: NDArray[np.float16] = np.load(
+            folder / "logits.npy", mmap_mode="r", allow_pickle=False
+        )
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{folder}: cached logits must be whole, but {error}; delete the folder"
+        ) from error
     return logits

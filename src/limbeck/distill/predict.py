@@ -17,27 +17,42 @@ TOKENS_PER_BATCH = 16_384
 
 
 def predict_logits(
-    model: SlimBertForQuestionAnswering,
-    features: Features,
-    *,
-    device: Device,
-    out: NDArray[np.float32] | NDArray[np.float16] | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> NDArray[np.float32] | NDArray[np.float16]:
+    model: SlimBertForQuestionAnswering, features: Features, *, device: Device
+) -> NDArray[np.float32]:
     """Return a ``total x 2`` array of start and end logits, aligned with the features' tokens.
 
     Args:
         model: Answers ``start_logits`` and ``end_logits``; put into evaluation mode.
         features: The windows.
         device: Where to compute.
-        out: A ``total x 2`` array to fill instead of a new one.
+    """
+    logits = np.empty((len(features.input_ids), 2), np.float32)
+    fill_logits(logits, model, features, device=device)
+    return logits
+
+
+def fill_logits(
+    logits: NDArray[np.float32] | NDArray[np.float16],
+    model: SlimBertForQuestionAnswering,
+    features: Features,
+    *,
+    device: Device,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Do what `predict_logits` does in an array that is there.
+
+    Args:
+        logits: A ``total x 2`` array; every value is replaced.
+        model: See `predict_logits`.
+        features: The windows.
+        device: Where to compute.
         progress: Called with windows done and in all.
     """
-    model.to(device.torch_device).eval()
-    logits = np.empty((int(features.starts[-1]), 2), np.float32) if out is None else out
+    model.to(device.torch_device)  # type: ignore[arg-type]  # transformers' wrapper
+    model.train(mode=False)
     done = 0
     for indices in length_sorted_batches(features.lengths, tokens=TOKENS_PER_BATCH):
-        batch = pad(features, indices, pad_token_id=model.config.pad_token_id)
+        batch = pad(features, indices, pad_token_id=model.config.pad_token_id or 0)
         with torch.inference_mode(), device.autocast():
             answer = model(
                 input_ids=torch.from_numpy(batch.input_ids).to(device.torch_device),
@@ -49,7 +64,6 @@ def predict_logits(
         done += len(indices)
         if progress:
             progress(done, len(features))
-    return logits
 
 
 def flat_positions(features: Features, indices: NDArray[np.int64]) -> NDArray[np.int64]:

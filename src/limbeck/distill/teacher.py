@@ -42,6 +42,7 @@ def teach(
 
     Raises:
         ModelError: If the encoder cannot be loaded.
+        DataError: If the checkpoint is damaged.
         DivergedError: If the loss is no longer finite.
     """
     plain = load_encoder(encoder, seed=recipe.seed)

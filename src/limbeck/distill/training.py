@@ -77,21 +77,22 @@ def train(
         evaluate: Scores the model on the way; its time is not training time.
 
     Raises:
+        DataError: If the checkpoint is damaged.
         DivergedError: If the loss is no longer finite.
     """
     device = Device.choose(settings)
-    model.to(device.torch_device)
+    model.to(device.torch_device)  # type: ignore[arg-type]  # transformers' wrapper
     total = num_steps(len(lesson.features), recipe)
     optimizer = make_optimizer(model, recipe)
     made_from = (fingerprint(model), recipe, lesson.features.key, device.name, total)
     identity = hashlib.sha256(repr(made_from).encode()).hexdigest()
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(recipe.seed)
         progress = load_checkpoint(checkpoint, model, optimizer, identity=identity)
-        progress = progress or Progress(step=0, seconds=0.0)
+        progress = progress or Progress(step=0, seconds=0.0, losses=())
         reporter.begin(progress.step, total)
         clock = time.perf_counter() - progress.seconds
-        losses: list[Tensor] = []
+        losses = [torch.tensor(loss, device=device.torch_device) for loss in progress.losses]
         model.train()
         batches = batches_from(
             lesson.features.lengths,
@@ -102,7 +103,7 @@ def train(
         for step, indices in zip(range(progress.step + 1, total + 1), batches, strict=False):
             # 1. A batch of windows that are alike in length.
             inputs, positions, teacher = _batch(
-                lesson, indices, device, pad_token_id=model.config.pad_token_id
+                lesson, indices, device, pad_token_id=model.config.pad_token_id or 0
             )
             # 2. Loss and gradient.
             with device.autocast():
@@ -136,7 +137,11 @@ def train(
                 model.train()
                 clock += time.perf_counter() - paused
             if not last and _due(step, settings.checkpoint_every):
-                progress = Progress(step, time.perf_counter() - clock)
+                progress = Progress(
+                    step=step,
+                    seconds=time.perf_counter() - clock,
+                    losses=tuple(loss.item() for loss in losses),
+                )
                 save_checkpoint(checkpoint, model, optimizer, progress=progress, identity=identity)
     return time.perf_counter() - clock
 

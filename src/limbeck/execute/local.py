@@ -49,7 +49,7 @@ def search(
     home: Home,
     *,
     workers: int,
-    watch: Callable[[Mapping[int, tuple[int, int]]], None],
+    watch: Callable[[Mapping[int, tuple[int, int]]], object],
 ) -> None:
     """Carry out a study's runs until its budget is spent or its space exhausted.
 

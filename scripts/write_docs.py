@@ -1,0 +1,119 @@
+"""Write docs/study-file.md from the classes that read a study file."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from limbeck.config import MEASURED, SEARCHABLE
+from limbeck.config.tables import (
+    BudgetSettings,
+    ChoiceSettings,
+    DataSettings,
+    FloatSettings,
+    IntegerSettings,
+    MetricSettings,
+    OptimizerSettings,
+    Recipe,
+    StudentSettings,
+    TeacherSettings,
+    TrainingSettings,
+)
+
+PAGE = Path(__file__).parents[1] / "docs" / "study-file.md"
+HEAD = """# The study file
+
+A study file is TOML: what to search for, and in what. `limbeck search study.toml` reads it once and
+checks it whole before anything is computed. Unknown keys are refused with the nearest valid name.
+Relative paths start at the study file's folder. Examples:
+[a search on two CPU cores](../examples/squad2-minilm.toml),
+[the quickstart](../examples/quickstart/study.toml),
+[BERT-base on a GPU](../examples/bert-squad2.toml).
+
+This page is written by `scripts/write_docs.py` from the code that reads the file.
+
+## Top level
+
+| key | meaning | default |
+|---|---|---|
+| `name` | of the study: letters, digits, `.`, `_` and `-` | needed |
+| `task` | `"question-answering"` | needed |
+| `seed` | of the sampler | `0` |
+"""
+TABLES: tuple[tuple[str, type[BaseModel], str], ...] = (
+    ("[teacher]", TeacherSettings, ""),
+    ("[data]", DataSettings, ""),
+    ("[student]", StudentSettings, "Where a parameter is searched, this is the baseline's value."),
+    ("[recipe]", Recipe, "Where a parameter is searched, this is the baseline's value."),
+    ("[training]", TrainingSettings, "May change when a search goes on."),
+    ("[metrics.NAME]", MetricSettings, ""),
+    ('[space.NAME] with type = "float"', FloatSettings, ""),
+    ('[space.NAME] with type = "integer"', IntegerSettings, ""),
+    ('[space.NAME] with type = "choice"', ChoiceSettings, ""),
+    ("[optimizer]", OptimizerSettings, "May change when a search goes on."),
+    ("[budget]", BudgetSettings, "May change when a search goes on."),
+)
+
+
+def page() -> str:
+    """Return the page's text."""
+    lines = [HEAD]
+    for title, table, note in TABLES:
+        lines += [f"## `{title}`", "", f"{table.__doc__} {note}".strip(), ""]
+        lines += ["| key | meaning | default |", "|---|---|---|", *rows(table), ""]
+    lines += [
+        "## What can be searched",
+        "",
+        ", ".join(f"`{name}`" for name in SEARCHABLE) + ".",
+        "",
+        "## Metrics",
+        "",
+        "Known metrics follow from the parameters; the optimizer has them before training.",
+        "",
+        "| metric | goal | unit | known |",
+        "|---|---|---|---|",
+    ]
+    for name, facts in MEASURED.items():
+        lines.append(f"| `{name}` | {facts.goal} | {facts.unit} | {'yes' if facts.known else ''} |")
+    return "\n".join(lines) + "\n"
+
+
+def rows(table: type[BaseModel]) -> Iterator[str]:
+    """Yield a line for each key of a table."""
+    for name, field in table.model_fields.items():
+        yield f"| `{name}` | {meaning(field)} | {default(field)} |"
+
+
+def meaning(field: FieldInfo) -> str:
+    """Return a field's description, and its choices if it has any."""
+    choices = [
+        f'`"{choice}"`'
+        for kind in (field.annotation, *get_args(field.annotation))
+        if get_origin(kind) is Literal
+        for choice in get_args(kind)
+    ]
+    assert field.description, field
+    return ": ".join(part for part in (", ".join(choices), field.description) if part)
+
+
+def default(field: FieldInfo) -> str:
+    """Return a field's default as it is written in TOML."""
+    if field.default_factory is not None:
+        return "as below"
+    if field.default is PydanticUndefined:
+        return "needed"
+    if field.default is None:
+        return ""
+    return f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default!r}`"
+
+
+if __name__ == "__main__":
+    if "--check" in sys.argv:
+        if not PAGE.exists() or PAGE.read_text(encoding="utf-8") != page():
+            sys.exit(f"{PAGE} must say what the code reads; run scripts/write_docs.py")
+    else:
+        PAGE.write_text(page(), encoding="utf-8")

@@ -1,0 +1,252 @@
+"""The study file's tables and keys, each with its rule and default."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from limbeck.metrics import Goal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What is true of a metric in every study."""
+
+    goal: Goal
+    unit: str = ""
+    known: bool = False
+
+
+_UP = Measured(goal=Goal.MAXIMIZE, unit="%")
+_DOWN = Goal.MINIMIZE
+MEASURED: Mapping[str, Measured] = {
+    "exact": _UP,
+    "f1": _UP,
+    "HasAns_exact": _UP,
+    "HasAns_f1": _UP,
+    "NoAns_exact": _UP,
+    "NoAns_f1": _UP,
+    "best_exact": _UP,
+    "best_f1": _UP,
+    "num_parameters": Measured(goal=_DOWN, known=True),
+    "num_encoder_parameters": Measured(goal=_DOWN, known=True),
+    "bytes": Measured(goal=_DOWN, unit="B"),
+    "latency_ms": Measured(goal=_DOWN, unit="ms"),
+    "train_seconds": Measured(goal=_DOWN, unit="s"),
+}
+"""Every metric a run of the question-answering task can have, with its natural goal."""
+
+
+class Table(BaseModel):
+    """A TOML table: no unknown keys, no coercion from text to number, no change after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Recipe(Table):
+    """The training hyperparameters that make a student.
+
+    Defaults are those of the script that distilled DistilBERT on SQuAD, but for the dropouts:
+    the best students of the 2020 experiment had them near 0.
+    """
+
+    learning_rate: float = Field(default=5e-5, gt=0, description="peak learning rate of AdamW")
+    beta_1: float = Field(default=0.9, ge=0, lt=1, description="AdamW's decay of the first moment")
+    beta_2: float = Field(
+        default=0.999, ge=0, lt=1, description="AdamW's decay of the second moment"
+    )
+    adam_epsilon: float = Field(default=1e-8, gt=0, description="AdamW's epsilon")
+    weight_decay: float = Field(
+        default=0.0, ge=0, description="on matrices only, not on biases and norms"
+    )
+    warmup_steps: float = Field(
+        default=0.1, ge=0, description="linear warm-up; below 1 a share of all steps"
+    )
+    alpha_ce: float = Field(
+        default=0.5, ge=0, le=1, description="weight of the teacher's soft targets"
+    )
+    temperature: float = Field(default=2.0, gt=0, description="softens teacher and student alike")
+    dropout: float = Field(default=0.0, ge=0, le=1, description="of hidden states")
+    attention_dropout: float = Field(
+        default=0.0, ge=0, le=1, description="of attention weights; any doubles the time on a CPU"
+    )
+    qa_dropout: float = Field(default=0.0, ge=0, le=1, description="before the answer head")
+    batch_size: int = Field(default=32, ge=1, description="windows per optimizer step")
+    epochs: float = Field(default=3.0, gt=0, description="passes over the training windows")
+    gradient_clip: float = Field(default=1.0, gt=0, description="largest norm of the gradient")
+    seed: int = Field(default=0, ge=0, description="of data order, dropout and new weights")
+
+
+class StudentSettings(Table):
+    """The student's architecture; what is left out is the teacher's."""
+
+    num_layers: int | None = Field(default=None, ge=1, description="half the teacher's if left out")
+    num_heads: int | None = Field(default=None, ge=0, description="attention heads in every layer")
+    ffn_size: int | None = Field(
+        default=None, ge=1, description="feed-forward neurons in every layer"
+    )
+    layers: Literal["first", "last", "spread"] = Field(
+        default="first", description="which layers are kept"
+    )
+    importance: Literal["magnitude", "random", "first"] = Field(
+        default="magnitude", description="which heads and neurons are kept"
+    )
+    pruning_seed: int = Field(default=0, ge=0, description='for importance = "random"')
+
+
+class TeacherRecipe(Recipe):
+    """How `limbeck teach` fine-tunes a plain encoder: hard labels only."""
+
+    alpha_ce: Literal[0] = Field(default=0, description="a teacher has no teacher")
+    epochs: float = Field(default=2.0, gt=0, description="passes over the training windows")
+
+
+class TeacherSettings(Table):
+    """The fine-tuned model that students are cut from and taught by."""
+
+    model: str = Field(
+        min_length=1, description="hub id or folder; a plain encoder is taught first"
+    )
+    recipe: TeacherRecipe = Field(default_factory=TeacherRecipe, description="for `limbeck teach`")
+
+
+class DataSettings(Table):
+    """Questions, and how they are cut into windows."""
+
+    train: str = Field(min_length=1, description="hub dataset:split, or a SQuAD .json or .json.gz")
+    dev: str | None = Field(
+        default=None,
+        min_length=1,
+        description="the questions that score the students; held out of train if left out",
+    )
+    held_out: float = Field(
+        default=0.1, gt=0, lt=1, description="share of train held out, whole articles, if no dev"
+    )
+    train_questions: int | None = Field(
+        default=None, ge=1, description="a random subset; all if left out"
+    )
+    dev_questions: int | None = Field(
+        default=None, ge=1, description="a random subset; all if left out"
+    )
+    max_length: int = Field(default=384, ge=16, description="tokens in a window")
+    doc_stride: int = Field(
+        default=128, ge=1, description="tokens between the starts of two windows"
+    )
+    max_query_length: int = Field(default=64, ge=1, description="tokens of a question")
+    max_answer_length: int = Field(default=30, ge=1, description="tokens of an answer")
+    seed: int = Field(default=0, ge=0, description="of the subsets")
+
+
+class TrainingSettings(Table):
+    """How runs are carried out."""
+
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        default="auto", description="auto: bf16 where the device computes in it"
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        default="auto", description="auto: the fastest"
+    )
+    log_every: int = Field(
+        default=10, ge=1, description="steps between points of loss and learning rate"
+    )
+    evaluate_every: int | None = Field(
+        default=None, ge=1, description="steps between scores on the way"
+    )
+    evaluate_questions: int = Field(
+        default=200, ge=1, description="questions of the scores on the way"
+    )
+    checkpoint_every: int = Field(default=100, ge=1, description="steps between checkpoints")
+
+
+class MetricSettings(Table):
+    """What a metric is for. If there is no such table: `exact` and `num_parameters` are optimized."""
+
+    goal: Literal["maximize", "minimize"] | None = Field(
+        default=None, description="the natural one if left out"
+    )
+    role: Literal["optimize", "constrain", "store"] = Field(
+        default="optimize", description="steers the search, bounds it, or is only kept"
+    )
+    threshold: float | None = Field(
+        default=None, description="the worst value that is still of use; the reference point"
+    )
+
+
+class FloatSettings(Table):
+    """A searched real number."""
+
+    type: Literal["float"] = Field(description="the kind of parameter")
+    low: float = Field(description="smallest value")
+    high: float = Field(description="largest value")
+    log: bool = Field(default=False, description="equal factors are equally far apart")
+    step: float | None = Field(default=None, description="distance of neighbouring values")
+
+
+class IntegerSettings(Table):
+    """A searched whole number."""
+
+    type: Literal["integer"] = Field(description="the kind of parameter")
+    low: int = Field(description="smallest value")
+    high: int = Field(description="largest value")
+    log: bool = Field(default=False, description="equal factors are equally far apart")
+    step: int = Field(default=1, description="distance of neighbouring values")
+
+
+class ChoiceSettings(Table):
+    """One of a few values."""
+
+    type: Literal["choice"] = Field(description="the kind of parameter")
+    choices: list[bool | int | float | str] = Field(description="the values")
+    ordered: bool = Field(default=False, description="neighbours in choices are alike")
+
+
+ParameterSettings = Annotated[
+    FloatSettings | IntegerSettings | ChoiceSettings, Field(discriminator="type")
+]
+
+
+class OptimizerSettings(Table):
+    """Who chooses the next student."""
+
+    sampler: Literal["bayesian", "quasirandom"] = Field(
+        default="bayesian", description="learns from the runs, or spreads them evenly"
+    )
+    initial_runs: int | None = Field(
+        default=None, ge=1, description="runs before the model is asked"
+    )
+
+
+class BudgetSettings(Table):
+    """How much is spent."""
+
+    runs: int = Field(default=24, ge=1, description="runs in all, the baseline among them")
+    workers: int = Field(default=1, ge=1, description="runs at a time")
+
+
+_NEVER_SEARCHED = ("seed", "gradient_clip")
+SEARCHABLE: Mapping[str, type[Table]] = {
+    **{name: Recipe for name in Recipe.model_fields if name not in _NEVER_SEARCHED},
+    **dict.fromkeys(StudentSettings.model_fields, StudentSettings),
+}
+"""Every parameter that a space may hold, and the table that says what it may be."""
+
+
+class StudyFile(Table):
+    """The study file's keys, as written."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    task: Literal["question-answering"]
+    seed: int = Field(default=0, ge=0, description="of the sampler")
+    teacher: TeacherSettings
+    data: DataSettings
+    student: StudentSettings = StudentSettings()
+    recipe: Recipe = Recipe()
+    training: TrainingSettings = TrainingSettings()
+    metrics: dict[str, MetricSettings] = {
+        "exact": MetricSettings(),
+        "num_parameters": MetricSettings(),
+    }
+    space: dict[str, ParameterSettings] = Field(min_length=1)
+    optimizer: OptimizerSettings = OptimizerSettings()
+    budget: BudgetSettings = BudgetSettings()

@@ -1,0 +1,118 @@
+"""What is wrong with a study file, in one line for people."""
+
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+
+from pydantic import BaseModel, ValidationError
+
+from limbeck.config.tables import (
+    BudgetSettings,
+    ChoiceSettings,
+    DataSettings,
+    FloatSettings,
+    IntegerSettings,
+    MetricSettings,
+    OptimizerSettings,
+    Recipe,
+    StudentSettings,
+    StudyFile,
+    TeacherRecipe,
+    TeacherSettings,
+    TrainingSettings,
+)
+from limbeck.space import did_you_mean
+
+_SECTIONS: Mapping[str, type[BaseModel]] = {
+    "teacher": TeacherSettings,
+    "data": DataSettings,
+    "student": StudentSettings,
+    "recipe": Recipe,
+    "training": TrainingSettings,
+    "optimizer": OptimizerSettings,
+    "budget": BudgetSettings,
+}
+_KINDS: Mapping[str, type[BaseModel]] = {
+    "float": FloatSettings,
+    "integer": IntegerSettings,
+    "choice": ChoiceSettings,
+}
+# Pydantic speaks of Python's types; a study file has TOML's.
+_RULES: Mapping[str, str] = {
+    "bool_type": "must be true or false",
+    "dict_type": "must be a table",
+    "float_type": "must be a number",
+    "int_type": "must be a whole number",
+    "list_type": "must be an array",
+    "model_attributes_type": "must be a table",
+    "model_type": "must be a table",
+    "string_pattern_mismatch": (
+        "must be 1 to 100 letters, digits, '.', '_' or '-', the first a letter or digit"
+    ),
+    "string_too_short": "must not be empty",
+    "string_type": "must be text",
+    "too_short": "must not be empty",
+}
+
+
+def first_error(error: ValidationError) -> str:
+    """Return the first thing wrong in one line: key, rule, value, nearest valid name.
+
+    A misspelt key comes before all else: what is missing is often missing because of it.
+    """
+    first = min(error.errors(), key=lambda entry: entry["type"] != "extra_forbidden")
+    kind, place, path = first["type"], first["loc"], _path(first["loc"])
+    shown = repr(first["input"])
+    got = f"but got {shown if len(shown) < 80 else '...'}"
+    match kind, place:
+        case "extra_forbidden", _:
+            valid = [*_table_at(place[:-1]).model_fields]
+            return f"{path}: no such key{did_you_mean(str(place[-1]), valid)}"
+        case "missing", _:
+            return f"{path}: this key is missing; add it"
+        case "union_tag_not_found", _:
+            return f'{path}.type: this key is missing; add "float", "integer" or "choice"'
+        case "union_tag_invalid", _:
+            tag = first["ctx"]["tag"]
+            rule = "must be 'float', 'integer' or 'choice'"
+            return f"{path}.type: {rule}, but got {tag!r}{_nearest(tag, [*_KINDS])}"
+        case "literal_error", _:
+            expected: str = first["ctx"]["expected"]
+            choices = re.findall("'([^']+)'", expected)
+            return f"{path}: must be {expected}, {got}{_nearest(str(first['input']), choices)}"
+        case _, ("space", _, "choice", "choices", _, _):
+            return f"{path}: must be text, a finite number, true or false, {got}"
+        case _:
+            rule = _RULES.get(kind) or first["msg"].replace("Input should be", "must be")
+            return f"{path}: {rule}, {got}"
+
+
+def _path(place: tuple[int | str, ...]) -> str:
+    """Return the keys as a study file has them, without the types that pydantic tried."""
+    match place:
+        case ("space", name, "choice", "choices", index, _):
+            return f"space.{name}.choices[{index}]"
+        case ("space", name, _, *rest):
+            return ".".join(["space", str(name), *map(str, rest)])
+        case _:
+            return ".".join(map(str, place))
+
+
+def _nearest(value: str, choices: list[str]) -> str:
+    near = get_close_matches(value, choices, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _table_at(path: tuple[int | str, ...]) -> type[BaseModel]:
+    """Return the class of the table at a path of keys."""
+    match path:
+        case ():
+            return StudyFile
+        case ("teacher", "recipe"):
+            return TeacherRecipe
+        case ("metrics", _):
+            return MetricSettings
+        case ("space", _, kind):
+            return _KINDS[str(kind)]
+        case _:
+            return _SECTIONS[str(path[0])]

@@ -1,0 +1,207 @@
+"""The commands as a user types them."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from limbeck.cli.app import app, main
+from limbeck.config import MEASURED
+from tests.tiny import write_tiny_study
+
+COMMANDS = list(get_command(app).commands)  # type: ignore[attr-defined]  # a group has them
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a command left."""
+
+    code: int
+    out: str
+    err: str
+
+
+Limbeck = Callable[..., Ended]
+
+
+@pytest.fixture
+def limbeck(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Limbeck:
+    def run(*arguments: object) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["limbeck", *map(str, arguments)])
+        with pytest.raises(SystemExit, match=r"^[0-9]+$") as ended:
+            main()
+        captured = capsys.readouterr()
+        assert isinstance(ended.value.code, int)
+        return Ended(ended.value.code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which `limbeck search` has been run, with study.toml, home and picture."""
+    folder = tmp_path_factory.mktemp("searched")
+    write_tiny_study(folder)
+    subprocess.run(
+        [sys.executable, "-m", "limbeck.cli", "search", "study.toml", "--home", "home"],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+    )
+    return folder
+
+
+def test_search_ends_with_a_picture_of_the_frontier(searched: Path) -> None:
+    assert (searched / "tiny-frontier.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_frontier_prints_differences_from_the_baseline_and_the_summary(
+    limbeck: Limbeck, searched: Path, tmp_path: Path
+) -> None:
+    arguments = ("--home", searched / "home", "-o", tmp_path / "front.svg")
+    facts = json.loads(limbeck("frontier", "--json", *arguments).out)
+    ended = limbeck("frontier", *arguments)
+    assert ended.code == 0
+    for run in facts["frontier"]:
+        size = run["vs_baseline"]["num_parameters"]
+        assert f"{size['relative_percent']:+.2f} %" in ended.out
+        assert f"{run['vs_baseline']['exact']['absolute']:+.2f}" in ended.out
+    assert f"Frontier: {facts['summary']['frontier']} of 4 finished runs" in ended.out
+    share = facts["summary"]["frontier_better"]["num_parameters"]
+    assert f"baseline: {share['count']} of {share['n']}" in ended.out
+    assert (tmp_path / "front.svg").read_text().startswith("<?xml")
+
+
+def test_status_counts_the_runs_of_every_study(limbeck: Limbeck, searched: Path) -> None:
+    home = ("--home", searched / "home")
+    assert "4 finished" in limbeck("status", *home).out
+    (study,) = json.loads(limbeck("status", "--json", *home).out)
+    assert (study["study"], study["budget"]) == ("tiny", 4)
+    runs = json.loads(limbeck("status", "tiny", "--json", *home).out)
+    assert [run["number"] for run in runs] == [0, 1, 2, 3]
+    assert limbeck("status", "tiny", *home).out.count("finished") == 4
+
+
+def test_show_prints_parameters_values_curves_and_artifacts(
+    limbeck: Limbeck, searched: Path
+) -> None:
+    home = ("--home", searched / "home")
+    facts = json.loads(limbeck("show", 1, "--json", *home).out)
+    shown = limbeck("show", 1, *home).out
+    assert facts["parameters"].keys() == {"num_layers", "learning_rate"}
+    assert MEASURED.keys() <= facts["values"].keys()
+    assert {metric for _, metric, _, _ in facts["curves"]} >= {"loss", "learning_rate", "exact"}
+    for artifact in facts["artifacts"]:
+        assert artifact["path"] in shown.replace("\n", "")
+
+
+def test_a_search_that_is_done_is_not_done_again(searched: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "limbeck.cli", "search", "study.toml", "--home", "home"],
+        cwd=searched,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert "run 0" not in ended.stderr
+    assert "Frontier:" in ended.stdout
+
+
+def test_distil_makes_the_student_that_is_asked_for(limbeck: Limbeck, tmp_path: Path) -> None:
+    study, student = write_tiny_study(tmp_path), tmp_path / "student"
+    home = ("--home", tmp_path / "home", "-o", student, "--json")
+    sets = ("--set", "num_layers=1", "--set", "layers=last", "--set", "epochs=1")
+    facts = json.loads(limbeck("distill", study, *sets, *home).out)
+    config = json.loads((student / "model" / "config.json").read_text())
+    assert config["kept_layers"] == [2]
+    assert facts["values"]["num_parameters"] > 0
+    assert not (student / "checkpoint.safetensors").exists()
+
+
+def test_teach_prints_what_the_teacher_scores(limbeck: Limbeck, tmp_path: Path) -> None:
+    study = write_tiny_study(tmp_path, teacher={"model": "encoder"})
+    ended = limbeck("teach", study, "--home", tmp_path / "home")
+    assert ended.code == 0
+    assert str(tmp_path / "home" / "teachers") in ended.out.replace("\n", "")
+    assert "best_exact" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("data", "predictions", "options"),
+    [
+        ("dev-v2.0", "bert-v2.0", ()),
+        ("dev-v1.1", "match-lstm-v1.1", ()),
+        ("dev-v2.0", "skim-read-v2.0", ("--na-prob-file", "skim-read-v2.0.null-odds.json")),
+    ],
+)
+def test_score_prints_what_the_official_script_prints(
+    limbeck: Limbeck, shared_data: Path, data: str, predictions: str, options: tuple[str, ...]
+) -> None:
+    folder = shared_data / "squad" / "predictions"
+    official = json.loads((folder / f"{predictions}.official.json").read_text())
+    ended = limbeck(
+        "score",
+        shared_data / "squad" / f"{data}.json.gz",
+        folder / f"{predictions}.json",
+        *(folder / option if option.endswith(".json") else option for option in options),
+    )
+    assert json.loads(ended.out) == official
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("search", "no.toml"), "the study file no.toml must be a readable text file"),
+        (("status", "nothing"), "no study 'nothing'"),
+        (("frontier",), "the store holds no study; begin one with limbeck search STUDY.toml"),
+        (("show", "0"), "the store holds no study; begin one with limbeck search STUDY.toml"),
+        (("score", "no.json", "no.json"), "no.json"),
+        (
+            ("distill", "study.toml", "--set", "layers"),
+            "--set must be NAME=VALUE, but got 'layers'",
+        ),
+        (("distill", "study.toml", "--set", "layer=1"), "no such parameter: layer; did you mean"),
+        (("distill", "study.toml", "--set", "alpha_ce=2"), "alpha_ce"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    limbeck: Limbeck,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    message: str,
+) -> None:
+    write_tiny_study(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    ended = limbeck(*arguments)
+    assert ended.code == 2
+    assert ended.err.count("\n") == 1
+    assert ended.err.startswith("Error: ")
+    assert message in ended.err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(limbeck: Limbeck, command: str) -> None:
+    assert f"Example: limbeck {command}" in limbeck(command, "--help").out
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["status"], ["search", "--help"]])
+def test_looking_loads_no_torch(tmp_path: Path, arguments: list[str]) -> None:
+    code = (
+        "import sys; from limbeck.cli.app import main; sys.argv[0] = 'limbeck'\n"
+        "try: main()\n"
+        "finally: print('torch' in sys.modules, 'transformers' in sys.modules, file=sys.stderr)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stderr.strip().endswith("False False")

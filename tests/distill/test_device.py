@@ -1,0 +1,39 @@
+import pytest
+import torch
+
+from limbeck.config import TrainingSettings
+from limbeck.distill.device import Device
+from limbeck.errors import ConfigError
+
+NO_CUDA = not torch.cuda.is_available()
+NO_MPS = not torch.backends.mps.is_available()
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)]
+)
+def test_products_have_the_precision_that_was_asked_for(precision: str, dtype: torch.dtype) -> None:
+    settings = TrainingSettings.model_validate({"device": "cpu", "precision": precision})
+    device = Device.choose(settings)
+    matrix = torch.ones(2, 2)
+    with device.autocast():
+        product = matrix @ matrix
+    assert device == Device(torch.device("cpu"), dtype)
+    assert product.dtype is dtype
+    assert matrix.dtype is torch.float32
+
+
+def test_name_says_device_and_precision() -> None:
+    assert Device(torch.device("cpu"), torch.bfloat16).name == "cpu, bfloat16"
+
+
+@pytest.mark.skipif(not (NO_CUDA and NO_MPS), reason="this machine has an accelerator")
+def test_without_an_accelerator_auto_is_the_cpu() -> None:
+    assert Device.choose(TrainingSettings(precision="fp32")).name == "cpu, float32"
+
+
+@pytest.mark.skipif(not NO_CUDA, reason="this machine has CUDA")
+def test_missing_device_is_refused_with_those_that_are_there() -> None:
+    rule = r"^training\.device must be a device of this machine, but got 'cuda'; it has .*cpu$"
+    with pytest.raises(ConfigError, match=rule):
+        Device.choose(TrainingSettings(device="cuda"))

@@ -1,0 +1,336 @@
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from limbeck.config import (
+    MEASURED,
+    SEARCHABLE,
+    Recipe,
+    StudentSettings,
+    StudyConfig,
+    TeacherRecipe,
+    load_config,
+    parse_config,
+)
+from limbeck.errors import ConfigError
+from limbeck.metrics import Goal, Metric, Role
+from limbeck.space import Choice, Float, Integer, Value
+from tests.tiny import merged
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+GOOD = """
+name = "first-try_2.0"
+task = "question-answering"
+[teacher]
+model = "teacher"
+[data]
+train = "train.json"
+dev = "dev.json"
+[space.num_layers]
+type = "integer"
+low = 1
+high = 6
+"""
+
+# What is put over the good file, and how the one line that is the answer starts. The keys are
+# those of the file, the valid name is the nearest.
+MALFORMED = {
+    # Keys that do not exist.
+    "sead = 1": "sead: no such key; did you mean 'seed'?",
+    "[recipee]\nseed = 1": "recipee: no such key; did you mean 'recipe'?",
+    "[recipe]\nlearnin_rate = 1e-4": "recipe.learnin_rate: no such key; did you mean 'learning_",
+    "[recipe]\nxyz = 1": "recipe.xyz: no such key; valid names are adam_epsilon, alpha_ce, ",
+    "[student]\nlayer = 3": "student.layer: no such key; did you mean 'layers'?",
+    "[teacher]\nmodell = 3": "teacher.modell: no such key; did you mean 'model'?",
+    "[teacher.recipe]\nepoch = 3": "teacher.recipe.epoch: no such key; did you mean 'epochs'?",
+    "[data]\nstride = 3": "data.stride: no such key; did you mean 'doc_stride'?",
+    "[training]\nlog_evry = 3": "training.log_evry: no such key; did you mean 'log_every'?",
+    "[optimizer]\nsample = 'x'": "optimizer.sample: no such key; did you mean 'sampler'?",
+    "[budget]\nrun = 3": "budget.run: no such key; did you mean 'runs'?",
+    "[metrics.exact]\ntreshold = 50": "metrics.exact.treshold: no such key; did you mean 'thresh",
+    "[space.num_layers]\nlogs = true": "space.num_layers.logs: no such key; did you mean 'log'?",
+    "[space.dropout]\ntype = 'float'\nlow = 0\nhihg = 1": "space.dropout.hihg: no such key; did",
+    # Names that do not exist.
+    "[metrics.exat]": "metrics.exat: no such metric; did you mean 'exact'?",
+    "[metrics.speed]": "metrics.speed: no such metric; valid names are HasAns_exact, HasAns_f1, ",
+    "[space.num_layer]\ntype = 'integer'\nlow = 1\nhigh = 2": (
+        "space.num_layer: no such parameter; did you mean 'num_layers'?"
+    ),
+    "[space.seed]\ntype = 'integer'\nlow = 1\nhigh = 2": "space.seed: no such parameter; did you ",
+    # Values of another type.
+    "name = 3": "name: must be text, but got 3",
+    "seed = 1.0": "seed: must be a whole number, but got 1.0",
+    "seed = true": "seed: must be a whole number, but got True",
+    "recipe = 3": "recipe: must be a table, but got 3",
+    "metrics = ['exact']": "metrics: must be a table, but got ['exact']",
+    "[metrics]\nexact = 50": "metrics.exact: must be a table, but got 50",
+    "[space]\nnum_layers = 3": "space.num_layers: must be a table, but got 3",
+    "[recipe]\nlearning_rate = '1e-4'": "recipe.learning_rate: must be a number, but got '1e-4'",
+    "[recipe]\nepochs = inf": "recipe.epochs: must be a finite number, but got inf",
+    "[recipe]\nbatch_size = 2024-01-01": "recipe.batch_size: must be a whole number, but got date",
+    "[space.num_layers]\nlow = 1.0": "space.num_layers.low: must be a whole number, but got 1.0",
+    "[space.num_layers]\nlog = 1": "space.num_layers.log: must be true or false, but got 1",
+    "[space.layers]\ntype = 'choice'\nchoices = 'first'": (
+        "space.layers.choices: must be an array, but got 'first'"
+    ),
+    "[space.layers]\ntype = 'choice'\nchoices = ['first', ['last']]": (
+        "space.layers.choices[1]: must be text, a finite number, true or false, but got ['last']"
+    ),
+    # Values outside their range.
+    "name = 'a b'": "name: must be 1 to 100 letters, digits, '.', '_' or '-', the first a letter ",
+    "name = ''": "name: must be 1 to 100 letters, digits, '.', '_' or '-', the first a letter or",
+    "task = 'qa'": "task: must be 'question-answering', but got 'qa'",
+    "[teacher]\nmodel = ''": "teacher.model: must not be empty, but got ''",
+    "[recipe]\nlearning_rate = 0": "recipe.learning_rate: must be greater than 0, but got 0",
+    "[recipe]\nbeta_2 = 1.0": "recipe.beta_2: must be less than 1, but got 1.0",
+    "[recipe]\ndropout = 1.5": "recipe.dropout: must be less than or equal to 1, but got 1.5",
+    "[data]\nmax_length = 8": "data.max_length: must be greater than or equal to 16, but got 8",
+    "[budget]\nworkers = 0": "budget.workers: must be greater than or equal to 1, but got 0",
+    "[teacher.recipe]\nalpha_ce = 0.5": "teacher.recipe.alpha_ce: must be 0, but got 0.5",
+    "[student]\nlayers = 'frist'": (
+        "student.layers: must be 'first', 'last' or 'spread', but got 'frist'; did you mean 'first'"
+    ),
+    "[training]\ndevice = 'tpu'": "training.device: must be 'auto', 'cpu', 'cuda' or 'mps', but go",
+    "[metrics.exact]\ngoal = 'up'": "metrics.exact.goal: must be 'maximize' or 'minimize', but got",
+    "[space.num_layers]\ntype = 'int'": (
+        "space.num_layers.type: must be 'float', 'integer' or 'choice', but got 'int'; did you mean"
+    ),
+    "[space.dropout]\nlow = 0": 'space.dropout.type: this key is missing; add "float", "integer" o',
+    # Rules between keys.
+    "[space.num_layers]\nhigh = 0": "space.num_layers: low <= high must hold, but got (low=1, high",
+    "[space.num_layers]\nstep = 2": "space.num_layers: high must be low plus a multiple of step",
+    "[space.dropout]\ntype = 'float'\nlow = 0\nhigh = 0.5\nlog = true": (
+        "space.dropout: log = true needs low > 0, but got low=0.0"
+    ),
+    "[space.layers]\ntype = 'choice'\nchoices = []": "space.layers: choices must not be empty",
+    "[space.layers]\ntype = 'choice'\nchoices = ['last', 'last']": "space.layers: choices must dif",
+    "[space.dropout]\ntype = 'float'\nlow = 0\nhigh = 1.5": (
+        "space.dropout: must be less than or equal to 1, but got 1.5"
+    ),
+    "[space.batch_size]\ntype = 'float'\nlow = 16\nhigh = 64": (
+        "space.batch_size: must be a whole number, but got 16.0"
+    ),
+    "[space.layers]\ntype = 'choice'\nchoices = ['first', 'lst']": (
+        "space.layers: must be 'first', 'last' or 'spread', but got 'lst'; did you mean 'last'?"
+    ),
+    "[space.dropout]\ntype = 'float'\nlow = 0.2\nhigh = 0.5": (
+        "recipe.dropout is the baseline's value and must lie in the search space: dropout must be "
+    ),
+    "[student]\nnum_layers = 7": (
+        "student.num_layers is the baseline's value and must lie in the search space: num_layers "
+        "must be between 1 and 6, but got 7; set it, or widen space.num_layers"
+    ),
+    "[metrics.exact]\nrole = 'constrain'": 'metrics.exact: role = "constrain" needs a threshold',
+    "[metrics.exact]\nrole = 'store'\nthreshold = 1": 'metrics.exact: role = "store" takes no thr',
+    "[metrics.exact]\nrole = 'store'": 'metrics: at least one must have role = "optimize"',
+    "[metrics]": 'metrics: at least one must have role = "optimize"',
+}
+
+
+def parse(changes: str = "") -> StudyConfig:
+    """Return the good study file with others of its keys."""
+    table = merged(tomllib.loads(GOOD), tomllib.loads(changes))
+    return parse_config(table, folder=Path("/studies"), name="study.toml")
+
+
+def refused(table: Mapping[str, object], start: str) -> None:
+    """Check that a study file is refused with a line that starts like this."""
+    with pytest.raises(ConfigError, match=f"^{re.escape(f'study.toml: {start}')}") as raised:
+        parse_config(table, folder=Path("/studies"), name="study.toml")
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("changes", MALFORMED)
+def test_malformed_file_is_refused_in_one_line(changes: str) -> None:
+    refused(merged(tomllib.loads(GOOD), tomllib.loads(changes)), MALFORMED[changes])
+
+
+@pytest.mark.parametrize(
+    ("removed", "start"),
+    [
+        ({"name": None}, "name: this key is missing; add it"),
+        ({"task": None}, "task: this key is missing; add it"),
+        ({"teacher": None}, "teacher: this key is missing; add it"),
+        ({"data": {"dev": None}}, "data.dev: this key is missing; add it"),
+        ({"space": None}, "space: this key is missing; add it"),
+        ({"space": {"num_layers": None}}, "space: must not be empty, but got {}"),
+        ({"space": {"num_layers": {"high": None}}}, "space.num_layers.high: this key is missing"),
+    ],
+)
+def test_missing_key_is_named(removed: dict[str, object], start: str) -> None:
+    refused(merged(tomllib.loads(GOOD), removed), start)
+
+
+def test_misspelt_key_comes_before_the_one_that_is_missing_because_of_it() -> None:
+    table = merged(tomllib.loads(GOOD), {"name": None, "nmae": "x"})
+    refused(table, "nmae: no such key; did you mean 'name'?")
+
+
+def test_long_values_are_not_shown() -> None:
+    refused(merged(tomllib.loads(GOOD), {"seed": "x" * 200}), "seed: must be a whole number, but g")
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.rglob("*.toml")), ids=lambda path: path.name)
+def test_example_is_a_good_study_file(path: Path) -> None:
+    assert load_config(path).file.name
+
+
+def test_what_is_left_out_has_a_default() -> None:
+    config = parse()
+    assert config.recipe({}) == Recipe()
+    assert config.file.teacher.recipe == TeacherRecipe()
+    assert config.file.teacher.recipe.alpha_ce == 0
+    assert list(config.file.metrics) == ["exact", "num_parameters"]
+    assert (config.file.budget.runs, config.file.budget.workers) == (24, 1)
+
+
+def test_whole_numbers_become_real_where_real_ones_are_meant() -> None:
+    epochs = parse("[recipe]\nepochs = 2").recipe({}).epochs
+    assert (epochs, type(epochs)) == (2.0, float)
+
+
+def test_metrics_have_the_files_order_and_what_is_always_true_of_them() -> None:
+    config = parse(
+        "[metrics.num_parameters]\nthreshold = 1e7\n[metrics.exact]\nthreshold = 50\n"
+        "[metrics.latency_ms]\nrole = 'constrain'\nthreshold = 20\n[metrics.f1]\nrole = 'store'\n"
+        "goal = 'minimize'"
+    )
+    assert config.metrics == (
+        Metric(name="num_parameters", goal=Goal.MINIMIZE, threshold=1e7, known=True),
+        Metric(name="exact", goal=Goal.MAXIMIZE, unit="%", threshold=50.0),
+        Metric(
+            name="latency_ms", goal=Goal.MINIMIZE, role=Role.CONSTRAIN, unit="ms", threshold=20.0
+        ),
+        Metric(name="f1", goal=Goal.MINIMIZE, role=Role.STORE, unit="%"),
+    )
+
+
+def test_parameters_have_the_files_order_and_ranges() -> None:
+    config = parse(
+        "[space.learning_rate]\ntype = 'float'\nlow = 1e-5\nhigh = 1e-3\nlog = true\n"
+        "[space.dropout]\ntype = 'float'\nlow = 0\nhigh = 0.5\nstep = 0.1\n"
+        "[space.batch_size]\ntype = 'integer'\nlow = 16\nhigh = 64\nstep = 16\n"
+        "[space.layers]\ntype = 'choice'\nchoices = ['first', 'spread']\nordered = true"
+    )
+    assert config.parameters == (
+        Integer(name="num_layers", low=1, high=6),
+        Float(name="learning_rate", low=1e-5, high=1e-3, log=True),
+        Float(name="dropout", low=0.0, high=0.5, step=0.1),
+        Integer(name="batch_size", low=16, high=64, step=16),
+        Choice(name="layers", choices=("first", "spread"), ordered=True),
+    )
+
+
+def test_parameters_take_the_place_of_what_the_file_says() -> None:
+    config = parse("[recipe]\nepochs = 1.5\n[student]\nffn_size = 7")
+    parameters: dict[str, Value] = {"num_layers": 3, "layers": "last", "learning_rate": 1e-4}
+    assert config.recipe(parameters) == Recipe(learning_rate=1e-4, epochs=1.5)
+    student = config.student(parameters)
+    assert (student.num_layers, student.layers, student.ffn_size) == (3, "last", 7)
+    assert config.file.student.num_layers is None
+
+
+def test_default_is_the_baselines_value() -> None:
+    config = parse("[student]\nnum_layers = 4\n[recipe]\ndropout = 0.3")
+    assert config.default("num_layers") == 4
+    assert config.default("dropout") == 0.3
+    assert config.default("num_heads") is None
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"learnin_rate": 1.0}, "no such parameter: learnin_rate; did you mean 'learning_rate'?"),
+        ({"seed": 1}, "no such parameter: seed; did you mean 'pruning_seed'?"),
+        ({"learning_rate": -1.0}, "learning_rate: must be greater than 0, but got -1.0"),
+        ({"num_layers": 2.5}, "num_layers: must be a whole number, but got 2.5"),
+        ({"layers": "middle"}, "layers: must be 'first', 'last' or 'spread', but got 'middle'"),
+    ],
+)
+def test_check_refuses_what_cannot_be_searched(parameters: dict[str, Value], message: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}"):
+        parse().check(parameters)
+
+
+def test_check_takes_parameters_that_this_study_does_not_search() -> None:
+    parse().check({"num_layers": 40, "dropout": 0.2, "importance": "random", "batch_size": 8})
+
+
+def test_everything_but_seed_and_clipping_can_be_searched() -> None:
+    settings = Recipe.model_fields.keys() | StudentSettings.model_fields.keys()
+    left_out = settings - SEARCHABLE.keys()
+    assert left_out == {"seed", "gradient_clip"}
+
+
+def test_every_score_is_better_when_larger_and_every_cost_when_smaller() -> None:
+    larger = {name for name, measured in MEASURED.items() if measured.goal is Goal.MAXIMIZE}
+    assert larger == {name for name in MEASURED if name.endswith(("exact", "f1"))}
+    known = {name for name, measured in MEASURED.items() if measured.known}
+    assert known == {"num_parameters", "num_encoder_parameters"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    ["[budget]\nruns = 99", "[optimizer]\nsampler = 'quasirandom'", "[training]\ndevice = 'cpu'"],
+)
+def test_how_a_study_is_carried_out_is_no_part_of_its_identity(changes: str) -> None:
+    assert parse(changes).identity == parse().identity
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        "name = 'other'",
+        "seed = 1",
+        "[teacher]\nmodel = 'x'",
+        "[data]\ntrain_questions = 5",
+        "[recipe]\nepochs = 1.0",
+        "[student]\nnum_layers = 2",
+        "[metrics.exact]\nthreshold = 5",
+        "[space.num_layers]\nhigh = 5",
+    ],
+)
+def test_what_a_study_searches_is_its_identity(changes: str) -> None:
+    assert parse(changes).identity != parse().identity
+
+
+def test_file_survives_being_written_as_json() -> None:
+    config = parse(
+        "[metrics.exact]\nthreshold = 5\n[teacher.recipe]\nepochs = 1.0\n"
+        "[space.layers]\ntype = 'choice'\nchoices = ['first', 'last']"
+    )
+    written = config.file.model_dump(mode="json")
+    assert parse_config(written, folder=config.folder, name="stored") == config
+
+
+def test_relative_paths_start_at_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "study.toml").write_text(GOOD)
+    monkeypatch.chdir(tmp_path)
+    config = load_config(Path("studies/study.toml"))
+    assert config.folder == tmp_path / "studies"
+    assert config.file == parse().file
+
+
+@pytest.mark.parametrize(
+    ("content", "rule"),
+    [
+        (None, r"^the study file .*study\.toml must be readable, but: No such file or directory$"),
+        (b"\xff\xfe", r"^the study file .*study\.toml must be UTF-8 text, but "),
+        (
+            b"name = \n",
+            r"^the study file .*study\.toml must be TOML, but: .* \(at line 1, column 8\)$",
+        ),
+        (b"name = 'a'\nname = 'b'\n", r"must be TOML, but: Cannot overwrite a value \(at line 2"),
+    ],
+)
+def test_file_that_is_no_toml_is_refused(tmp_path: Path, content: bytes | None, rule: str) -> None:
+    path = tmp_path / "study.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match=rule):
+        load_config(path)

@@ -1,0 +1,180 @@
+"""Asking, telling and resuming, with a plain function in place of training."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+from typing_extensions import override
+
+from limbeck.config import StudyConfig, load_config
+from limbeck.errors import ConfigError, ExhaustedError, StoreError
+from limbeck.metrics import Goal, Metric
+from limbeck.optimize.quasirandom import QuasirandomSampler
+from limbeck.optimize.sampler import Sampler
+from limbeck.runs import CurvePoint, Outcome, Run, RunState
+from limbeck.space import Float, Integer, Parameters, SearchSpace, Value
+from limbeck.store import Store
+from limbeck.study import Study, enter, stored_config, this_process
+from tests.tiny import write_tiny_study
+
+SPACE = SearchSpace((Integer(name="depth", low=1, high=6), Float(name="rate", low=0.0, high=1.0)))
+METRICS = (
+    Metric(name="score", goal=Goal.MAXIMIZE),
+    Metric(name="size", goal=Goal.MINIMIZE, known=True),
+)
+FINISHED = Outcome(state=RunState.FINISHED, values={"score": 1.0})
+
+
+def known(parameters: Parameters) -> dict[str, float]:
+    return {"size": 10.0 * float(parameters["depth"])}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(f"sqlite:///{tmp_path / 'store.db'}") as store:
+        yield store
+
+
+def make_study(store: Store, *, budget: int = 5, owner: str | None = None) -> Study:
+    if "s" not in [record.name for record in store.studies()]:
+        store.create_study("s", budget=budget, seed=0, config="{}")
+    sampler = QuasirandomSampler(SPACE, METRICS, known=known, baseline=None, seed=0)
+    return Study(store=store, name="s", sampler=sampler, known=known, owner=owner or this_process())
+
+
+def test_a_study_ends_with_its_budget_and_keeps_what_it_was_told(store: Store) -> None:
+    study = make_study(store, budget=3)
+    while run := study.ask():
+        outcome = Outcome(state=RunState.FINISHED, values={"score": float(run.number)})
+        study.tell(run.number, outcome)
+    assert [run.values["score"] for run in study.runs] == [0.0, 1.0, 2.0]
+    assert all(run.values["size"] == known(run.parameters)["size"] for run in study.runs)
+
+
+def test_known_values_are_there_before_a_run_ends(store: Store) -> None:
+    run = make_study(store).ask()
+    assert run is not None
+    assert run.state is RunState.RUNNING
+    assert run.values == known(run.parameters)
+
+
+def test_two_owners_never_get_the_same_run_and_share_the_budget(store: Store) -> None:
+    one, other = make_study(store, budget=3, owner="a"), make_study(store, owner="b")
+    runs = [one.ask(), other.ask(), one.ask(), other.ask()]
+    assert [run.number if run else None for run in runs] == [0, 1, 2, None]
+
+
+def test_no_owner_can_tell_for_another(store: Store) -> None:
+    run = make_study(store, owner="a").ask()
+    assert run is not None
+    with pytest.raises(StoreError, match="run 0"):
+        make_study(store, owner="b").tell(run.number, FINISHED)
+    assert store.run("s", 0).state is RunState.RUNNING
+
+
+def test_a_released_run_comes_next_with_its_parameters(store: Store) -> None:
+    study = make_study(store)
+    first, second = study.ask(), study.ask()
+    assert first is not None
+    assert second is not None
+    study.tell(second.number, FINISHED)
+    assert [run.number for run in study.release()] == [first.number]
+    again = study.ask()
+    assert again is not None
+    assert (again.number, again.parameters, again.attempts) == (0, first.parameters, 2)
+
+
+def test_release_leaves_the_runs_of_others(store: Store) -> None:
+    make_study(store, owner="a").ask()
+    assert make_study(store, owner="b").release() == ()
+    assert store.run("s", 0).state is RunState.RUNNING
+
+
+def test_runs_of_a_dead_process_are_released_and_those_of_a_living_one_are_not(
+    store: Store,
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        started = psutil.Process(process.pid).create_time()
+        owner = f"{socket.gethostname()}:{process.pid}:{started:.2f}"
+        make_study(store, owner=owner).ask()
+        study = make_study(store)
+        study.ask()
+        assert study.release_lost() == ()
+        process.kill()
+    assert [run.number for run in study.release_lost()] == [0]
+    assert [run.state for run in study.runs] == [RunState.WAITING, RunState.RUNNING]
+
+
+def test_a_recycled_process_number_is_not_the_owner(store: Store) -> None:
+    make_study(store, owner=f"{socket.gethostname()}:{os.getpid()}:1.00").ask()
+    assert len(make_study(store).release_lost()) == 1
+
+
+def test_an_owner_elsewhere_is_given_up_only_after_a_silence(store: Store) -> None:
+    make_study(store, owner="another-machine:1:1.00").ask()
+    assert make_study(store).release_lost() == ()
+
+
+def test_curves_go_on_from_the_checkpoint(store: Store) -> None:
+    study = make_study(store)
+    assert study.ask()
+    points = [CurvePoint(step=s, metric="loss", value=1.0, seconds=1.0) for s in (1, 2, 3)]
+    study.report(0, points)
+    study.resume_at(0, 2)
+    study.report(0, [replace(points[2], value=0.5)])
+    assert [(p.step, p.value) for p in store.points("s", 0)] == [(1, 1.0), (2, 1.0), (3, 0.5)]
+
+
+class _Exhausted(Sampler):
+    @override
+    def suggest(self, runs: Sequence[Run]) -> dict[str, Value]:
+        raise ExhaustedError("nothing left")
+
+
+def test_an_exhausted_space_ends_the_study_and_is_written_down(store: Store) -> None:
+    study = replace(make_study(store), sampler=_Exhausted())
+    assert study.ask() is None
+    assert [(event.kind, event.text) for event in store.events("s")] == [
+        ("exhausted", "nothing left")
+    ]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> StudyConfig:
+    return load_config(write_tiny_study(tmp_path / "study"))
+
+
+def test_a_study_is_entered_once_and_then_gone_on_with(store: Store, config: StudyConfig) -> None:
+    enter(store, config, runs=4)
+    enter(store, config, runs=9)
+    assert [(record.name, record.budget) for record in store.studies()] == [("tiny", 9)]
+    stored = stored_config(store, "tiny")
+    assert stored == config
+
+
+def test_another_space_cannot_go_on_with_a_study(
+    store: Store, config: StudyConfig, tmp_path: Path
+) -> None:
+    enter(store, config, runs=4)
+    space = {"num_layers": {"type": "integer", "low": 1, "high": 2}}
+    other = load_config(write_tiny_study(tmp_path / "other", space=space, seed=1))
+    with pytest.raises(ConfigError, match=r"study 'tiny' must go on .* but seed, space changed"):
+        enter(store, other, runs=9)
+    assert store.study("tiny").budget == 4
+    assert json.loads(store.study("tiny").config)["file"]["seed"] == 0
+
+
+def test_budget_workers_and_device_may_change(
+    store: Store, config: StudyConfig, tmp_path: Path
+) -> None:
+    enter(store, config, runs=4)
+    changed = {"budget": {"runs": 9, "workers": 2}, "training": {"log_every": 1}}
+    enter(store, load_config(write_tiny_study(tmp_path / "other", **changed)), runs=9)
+    assert store.study("tiny").budget == 9
