@@ -1,5 +1,7 @@
 """Write docs/study-file.md from the classes that read a study file."""
 
+import inspect
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,7 +65,7 @@ def page() -> str:
     """Return the page's text."""
     lines = [HEAD]
     for title, table, note in TABLES:
-        lines += [f"## `{title}`", "", f"{table.__doc__} {note}".strip(), ""]
+        lines += [f"## `{title}`", "", f"{inspect.getdoc(table)} {note}".strip(), ""]
         lines += ["| key | meaning | default |", "|---|---|---|", *rows(table), ""]
     lines += [
         "## What can be searched",
@@ -103,12 +105,12 @@ def meaning(field: FieldInfo) -> str:
 def default(field: FieldInfo) -> str:
     """Return a field's default as it is written in TOML."""
     if field.default_factory is not None:
-        return "as below"
+        return "as in `[recipe]`, but `epochs = 2.0`"
     if field.default is PydanticUndefined:
         return "needed"
     if field.default is None:
         return ""
-    return f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default!r}`"
+    return f"`{json.dumps(field.default)}`"
 
 
 if __name__ == "__main__":

@@ -208,7 +208,7 @@ def test_hypervolume_without_usable_runs_is_zero():
     assert hypervolume(make_runs((40, 1e6)), METRICS, {}) == 0.0
 
 
-def test_reference_point_is_threshold_then_baseline_then_worst():
+def test_reference_point_is_threshold_then_worst_of_all_runs_if_known_else_of_usable_ones():
     metrics = (
         EXACT,
         SIZE,
@@ -216,22 +216,17 @@ def test_reference_point_is_threshold_then_baseline_then_worst():
         Metric(name="speed", goal=Goal.MAXIMIZE, known=True),
     )
     runs = [
-        make_run(3, exact=80.0, num_parameters=9e6, loss=2.0, speed=3.0),
+        make_run(3, exact=80.0, num_parameters=3e6, loss=2.0, speed=3.0),
         make_run(0, RunState.STOPPED, num_parameters=6e6, loss=0.5, speed=4.0),
         make_run(1, exact=70.0, num_parameters=2e6, loss=1.0, speed=5.0),
-        make_run(2, exact=40.0, num_parameters=2e6, loss=9.0, speed=1.0),
+        make_run(2, exact=40.0, num_parameters=math.inf, loss=9.0, speed=1.0),
     ]
     assert reference_point(runs, metrics) == {
         "exact": 50.0,
         "num_parameters": 6e6,
         "loss": 2.0,
-        "speed": 3.0,
+        "speed": 1.0,
     }
-
-
-def test_reference_point_without_baseline_is_the_worst_usable_size():
-    runs = make_runs((60, 1e6), (60, 2e6), (70, 9e6), (40, 99e6))[1:]
-    assert reference_point(runs, METRICS) == {"exact": 50.0, "num_parameters": 9e6}
 
 
 def test_reference_point_leaves_out_what_has_no_value_yet():

@@ -78,7 +78,7 @@ def test_curves_hold_loss_learning_rate_and_scores_on_the_way(tmp_path: Path) ->
     make_objective(tmp_path)({}, tmp_path / "run", listener)
     names = {name for _, values in listener.reported for name in values}
     assert names == {
-        *("loss", "learning_rate", "exact", "f1"),
+        *("loss", "learning_rate", "exact", "f1", "best_exact", "best_f1"),
         *("HasAns_exact", "HasAns_f1", "NoAns_exact", "NoAns_f1"),
     }
 
@@ -129,6 +129,19 @@ def test_a_device_without_memory_makes_a_run_infeasible(tmp_path: Path) -> None:
     assert (outcome.state, outcome.reason) == (RunState.INFEASIBLE, "out-of-memory")
 
 
+def test_a_run_replaces_what_lies_in_its_folder(tmp_path: Path) -> None:
+    first = make_objective(tmp_path)({}, tmp_path / "run", Listener())
+    again = make_objective(tmp_path, recipe={"seed": 1})({}, tmp_path / "run", Listener())
+    weights = {outcome.artifacts[0].sha256 for outcome in (first, again)}
+    assert len(weights) == 2
+    assert again.artifacts[0].sha256 == sha256(tmp_path / "run" / "model")
+
+
+def test_windows_longer_than_the_teacher_reads_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"data\.max_length must not exceed the 32 positions"):
+        make_objective(tmp_path, data={"max_length": 64})
+
+
 def test_preparing_twice_computes_nothing_again(tmp_path: Path) -> None:
     first, second = Listener(), Listener()
     make_objective(tmp_path).prepare(first.prepare, first)
@@ -154,8 +167,9 @@ def test_a_threshold_that_answering_nothing_reaches_is_warned_of(tmp_path: Path)
         objective.prepare(Listener().prepare, Listener())
 
 
-def test_a_threshold_above_that_is_not_warned_of(tmp_path: Path) -> None:
-    objective = make_objective(tmp_path, metrics={"exact": {"threshold": 25.1}})
+def test_a_threshold_above_that_and_a_stored_score_are_not_warned_of(tmp_path: Path) -> None:
+    metrics = {"exact": {"threshold": 25.1}, "f1": {"role": "store"}}
+    objective = make_objective(tmp_path, metrics=metrics)
     with warnings.catch_warnings(action="error"):
         objective.prepare(Listener().prepare, Listener())
 

@@ -142,28 +142,24 @@ def hypervolume(
 def reference_point(runs: Sequence[Run], metrics: tuple[Metric, ...]) -> Mapping[str, float]:
     """Return the value of each optimized metric from which the hypervolume is counted.
 
-    It is the metric's threshold if there is one. Otherwise, for a known metric to be minimized, it
-    is the value of the baseline (run number 0), so that it stays where it is and is the same for
-    two studies with one baseline: larger runs than the baseline then add no hypervolume. Otherwise
-    it is the worst value among the usable runs. This one moves while runs come in, but only
-    outwards, so that the hypervolume never falls.
+    It is the metric's threshold if there is one, otherwise the worst value: of all runs, if the
+    metric is known, else of the usable ones. It moves while runs come in, but only outwards, so
+    that the hypervolume never falls.
 
     Returns:
         By metric name; a metric for which there is no value yet is left out, in which case there is
         no usable run either.
     """
     usable = usable_runs(runs, metrics)
-    baseline = next((run.values for run in runs if run.number == 0), {})
     point: dict[str, float] = {}
     for metric in optimized(metrics):
-        start = baseline.get(metric.name, math.nan)
+        judged = runs if metric.known else usable
+        values = [run.values.get(metric.name, math.nan) for run in judged]
+        finite = [value for value in values if math.isfinite(value)]
         if metric.threshold is not None:
             point[metric.name] = metric.threshold
-        elif metric.known and metric.goal is Goal.MINIMIZE and math.isfinite(start):
-            point[metric.name] = start
-        elif usable:
-            values = [run.values[metric.name] for run in usable]
-            point[metric.name] = min(values, key=metric.larger_is_better)
+        elif finite:
+            point[metric.name] = min(finite, key=metric.larger_is_better)
     return point
 
 

@@ -56,8 +56,8 @@ def latency(
         start = time.perf_counter()
         with torch.inference_mode():
             model(**inputs)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        if device.type != "cpu":
+            torch.accelerator.synchronize(device)
         milliseconds.append(1000 * (time.perf_counter() - start))
     p50, p90 = np.percentile(milliseconds[warmup:], [50, 90])
     return Latency(

@@ -31,6 +31,7 @@ from limbeck.errors import (
 from limbeck.files import sha256, size, whole_file
 from limbeck.home import Home
 from limbeck.measure import latency
+from limbeck.metrics import Role
 from limbeck.runs import Artifact, Outcome, RunState
 from limbeck.space import Parameters, SearchSpace, Value
 from limbeck.students.checkpoint import find_folder, is_fine_tuned, read_shape
@@ -70,12 +71,23 @@ class Objective:
     Attributes:
         config: The study file.
         home: Where caches, teachers and runs are kept.
+        teacher_shape: What students are cut from.
+
+    Raises:
+        ModelError: If the teacher's configuration cannot be read.
+        ConfigError: If windows are longer than the teacher can read.
     """
 
     def __init__(self, config: StudyConfig, home: Home) -> None:
         self.config = config
         self.home = home
         self.teacher_shape = read_shape(self._model_path)
+        longest = self.teacher_shape.max_position_embeddings
+        if config.file.data.max_length > longest:
+            raise ConfigError(
+                f"data.max_length must not exceed the {longest} positions of the teacher, but got "
+                f"{config.file.data.max_length}"
+            )
 
     @cached_property
     def space(self) -> SearchSpace:
@@ -348,7 +360,8 @@ class Objective:
         unanswerable = sum(not question.answerable for question in questions)
         nothing = 100 * unanswerable / len(questions)
         for metric in self.config.metrics:
-            if metric.name not in _OVERALL_SCORES or not unanswerable:
+            overall = metric.name in _OVERALL_SCORES and metric.role is not Role.STORE
+            if not (overall and unanswerable):
                 continue
             if metric.threshold is None or metric.threshold <= nothing:
                 warnings.warn(
@@ -378,7 +391,10 @@ class Objective:
 
 
 _OVERALL_SCORES = ("exact", "f1", "best_exact", "best_f1")
-_ON_THE_WAY = ("exact", "f1", "HasAns_exact", "HasAns_f1", "NoAns_exact", "NoAns_f1")
+_ON_THE_WAY = (
+    *_OVERALL_SCORES,
+    *("HasAns_exact", "HasAns_f1", "NoAns_exact", "NoAns_f1"),
+)
 
 
 def _labelled(progress: PrepareProgress | None, label: str) -> Callable[[int, int], None] | None:

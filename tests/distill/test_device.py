@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -6,6 +8,7 @@ from limbeck.distill.device import Device
 from limbeck.errors import ConfigError
 
 NO_CUDA = not torch.cuda.is_available()
+CPU_INFO = Path("/proc/cpuinfo")
 NO_MPS = not torch.backends.mps.is_available()
 
 
@@ -37,3 +40,10 @@ def test_missing_device_is_refused_with_those_that_are_there() -> None:
     rule = r"^training\.device must be a device of this machine, but got 'cuda'; it has .*cpu$"
     with pytest.raises(ConfigError, match=rule):
         Device.choose(TrainingSettings(device="cuda"))
+
+
+@pytest.mark.skipif(not CPU_INFO.is_file(), reason="needs Linux")
+def test_auto_is_bfloat16_only_where_the_processor_computes_in_it() -> None:
+    able = "avx512_bf16" in CPU_INFO.read_text()
+    device = Device.choose(TrainingSettings(device="cpu", precision="auto"))
+    assert device.dtype is (torch.bfloat16 if able else torch.float32)

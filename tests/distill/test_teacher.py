@@ -16,7 +16,9 @@ from limbeck.students.modeling import SlimBertForQuestionAnswering
 from limbeck.tasks.question_answering.features import Features
 from tests.tiny import LAYERS, tiny_student, tiny_tokenizer, write_tiny_encoder
 
-RECIPE = TeacherRecipe(epochs=1.0, batch_size=8, learning_rate=5e-3, dropout=0.1)
+RECIPE = TeacherRecipe(
+    epochs=1.0, batch_size=8, learning_rate=5e-3, dropout=0.1, attention_dropout=0.2, qa_dropout=0.3
+)
 SETTINGS = TrainingSettings(device="cpu", precision="fp32", log_every=1, checkpoint_every=3)
 
 
@@ -89,6 +91,13 @@ def test_all_of_the_encoder_is_trained(encoder: str, features: Features, tmp_pat
     assert before.keys() == after.keys()
     unchanged = [name for name, tensor in after.items() if torch.equal(tensor, before[name])]
     assert unchanged == []
+
+
+def test_dropout_is_the_recipes(encoder: str, features: Features, tmp_path: Path) -> None:
+    taught(encoder, features, tmp_path / "taught")
+    config = load_teacher(str(tmp_path / "taught")).config
+    assert (config.hidden_dropout_prob, config.attention_probs_dropout_prob) == (0.1, 0.2)
+    assert config.qa_dropout == 0.3
 
 
 def test_folder_appears_at_the_end_and_the_checkpoint_goes(

@@ -160,7 +160,7 @@ class TrainingSettings(Table):
 
 
 class MetricSettings(Table):
-    """What a metric is for. If there is no such table: `exact` and `num_parameters` are optimized."""
+    """What a metric is for. Without any such table, `exact` and `num_parameters` are optimized."""
 
     goal: Literal["maximize", "minimize"] | None = Field(
         default=None, description="the natural one if left out"

@@ -1,5 +1,6 @@
 """Fine-tuning a plain encoder into a teacher."""
 
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -82,8 +83,9 @@ def save_model(
     Args:
         model: Saved as safetensors.
         tokenizer: Saved beside it.
-        folder: Where they go; one that is there already stays.
+        folder: Where they go; what lies there already is replaced.
     """
     with whole_folder(folder) as unfinished:
         model.save_pretrained(unfinished)
         tokenizer.save_pretrained(unfinished)
+        shutil.rmtree(folder, ignore_errors=True)

@@ -48,6 +48,14 @@ class Lesson:
     features: Features
     teacher_logits: NDArray[np.float16] | None = None
 
+    @property
+    def digest(self) -> str:
+        """Hash of all that is learned from."""
+        digest = hashlib.sha256(self.features.key.encode())
+        if self.teacher_logits is not None:
+            digest.update(self.teacher_logits.tobytes())
+        return digest.hexdigest()
+
 
 def train(
     model: SlimBertForQuestionAnswering,
@@ -84,7 +92,7 @@ def train(
     model.to(device.torch_device)  # type: ignore[arg-type]  # transformers' wrapper
     total = num_steps(len(lesson.features), recipe)
     optimizer = make_optimizer(model, recipe)
-    made_from = (fingerprint(model), recipe, lesson.features.key, device.name, total)
+    made_from = (fingerprint(model), recipe, lesson.digest, device.name, total)
     identity = hashlib.sha256(repr(made_from).encode()).hexdigest()
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(recipe.seed)
