@@ -156,7 +156,7 @@ def test_score_prints_what_the_official_script_prints(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("search", "no.toml"), "the study file no.toml must be a readable text file"),
+        (("search", "no.toml"), "the study file no.toml must be readable, but"),
         (("status", "nothing"), "no study 'nothing'"),
         (("frontier",), "the store holds no study; begin one with limbeck search STUDY.toml"),
         (("show", "0"), "the store holds no study; begin one with limbeck search STUDY.toml"),
