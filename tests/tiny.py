@@ -13,12 +13,15 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertForQuestionAnswering, BertModel, PreTrainedTokenizerFast
+from transformers.utils.logging import disable_progress_bar
 
 from limbeck.students.modeling import SlimBertForQuestionAnswering
 from limbeck.students.slicing import choose_cut, magnitude, slice_student
 from limbeck.tasks.question_answering.dataset import Answer, Question, QuestionSet
 from limbeck.tasks.question_answering.features import Features, load_features
 from limbeck.tasks.question_answering.windows import Lengths
+
+disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers'
 
 NAMES = ("ada", "bob", "cleo", "dan", "eve", "finn")
 PLACES = ("france", "spain", "chad", "peru", "nepal")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import torch
+from transformers.utils.logging import disable_progress_bar
 from typing_extensions import override
 
 from limbeck.config import StudyConfig
@@ -80,6 +81,7 @@ def work(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers'
     objective = Objective(config, home)
     reporter = _PipeReporter(connection)
     while True:
