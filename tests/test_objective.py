@@ -41,15 +41,18 @@ class Listener:
         self.prepared.append(label)
 
 
-def make_objective(folder: Path, **overrides: object) -> Objective:
+def make_objective(
+    folder: Path, listener: Listener | None = None, **overrides: object
+) -> Objective:
     config = load_config(write_tiny_study(folder, **overrides))
-    return Objective(config, Home(folder / "home"))
+    progress = listener.prepare if listener else None
+    return Objective(config, Home(folder / "home"), progress=progress)
 
 
 def test_a_run_leaves_a_model_that_answers_as_it_was_scored(tmp_path: Path) -> None:
     objective = make_objective(tmp_path)
     listener = Listener()
-    objective.prepare(listener.prepare, listener)
+    objective.prepare(listener)
     parameters = {"num_layers": 2, "learning_rate": 0.02}
     outcome = objective(parameters, tmp_path / "run", listener)
 
@@ -144,19 +147,19 @@ def test_windows_longer_than_the_teacher_reads_are_refused(tmp_path: Path) -> No
 
 def test_preparing_twice_computes_nothing_again(tmp_path: Path) -> None:
     first, second = Listener(), Listener()
-    make_objective(tmp_path).prepare(first.prepare, first)
-    make_objective(tmp_path).prepare(second.prepare, second)
+    make_objective(tmp_path, first).prepare(first)
+    make_objective(tmp_path, second).prepare(second)
     assert first.prepared
     assert second.prepared == []
 
 
 def test_a_plain_encoder_is_taught_once_and_then_teaches(tmp_path: Path) -> None:
-    overrides = {"teacher": {"model": "encoder"}}
+    teacher = {"model": "encoder"}
     first, second = Listener(), Listener()
-    path = make_objective(tmp_path, **overrides).teach(first.prepare, first)
+    path = make_objective(tmp_path, teacher=teacher).teach(first)
     assert first.begun == [(0, first.begun[0][1])]
-    objective = make_objective(tmp_path, **overrides)
-    assert objective.teach(second.prepare, second) == path
+    objective = make_objective(tmp_path, teacher=teacher)
+    assert objective.teach(second) == path
     assert second.begun == []
     assert objective.examine(objective.teacher).scores["total"] == 12
 
@@ -164,14 +167,14 @@ def test_a_plain_encoder_is_taught_once_and_then_teaches(tmp_path: Path) -> None
 def test_a_threshold_that_answering_nothing_reaches_is_warned_of(tmp_path: Path) -> None:
     objective = make_objective(tmp_path, metrics={"exact": {"threshold": 25.0}})
     with pytest.warns(LimbeckWarning, match=r"answering nothing scores 25\.00 .* \(it is 25\.0\)"):
-        objective.prepare(Listener().prepare, Listener())
+        objective.prepare(Listener())
 
 
 def test_a_threshold_above_that_and_a_stored_score_are_not_warned_of(tmp_path: Path) -> None:
     metrics = {"exact": {"threshold": 25.1}, "f1": {"role": "store"}}
     objective = make_objective(tmp_path, metrics=metrics)
     with warnings.catch_warnings(action="error"):
-        objective.prepare(Listener().prepare, Listener())
+        objective.prepare(Listener())
 
 
 @pytest.mark.parametrize("how", ["magnitude", "random", "first"])

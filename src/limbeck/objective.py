@@ -16,7 +16,8 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from limbeck.config import StudentSettings, StudyConfig
 from limbeck.distill.device import Device
-from limbeck.distill.evaluation import Exam, Result, examine
+from limbeck.distill.evaluation import Result, examine
+from limbeck.distill.exams import Exams
 from limbeck.distill.logits import teacher_logits
 from limbeck.distill.teacher import save_model, teach
 from limbeck.distill.training import Lesson, Reporter, train
@@ -53,13 +54,6 @@ from limbeck.students.slicing import (
     random_order,
     slice_student,
 )
-from limbeck.tasks.question_answering.dataset import QuestionSet
-from limbeck.tasks.question_answering.features import Features, load_features
-from limbeck.tasks.question_answering.sources import load_questions
-from limbeck.tasks.question_answering.windows import Lengths
-
-PrepareProgress = Callable[[str, int, int], None]
-"""Called with what is being done, and how much of it is done and in all."""
 
 
 class Objective:
@@ -68,19 +62,26 @@ class Objective:
     Making one reads no more than the teacher's configuration; data and weights are loaded when
     they are first needed.
 
-    Attributes:
+    Args:
         config: The study file.
         home: Where caches, teachers and runs are kept.
-        teacher_shape: What students are cut from.
+        progress: Called with what is being prepared, and how much of it is done and in all.
 
     Raises:
         ModelError: If the teacher's configuration cannot be read.
         ConfigError: If windows are longer than the teacher can read.
     """
 
-    def __init__(self, config: StudyConfig, home: Home) -> None:
+    def __init__(
+        self,
+        config: StudyConfig,
+        home: Home,
+        *,
+        progress: Callable[[str, int, int], None] | None = None,
+    ) -> None:
         self.config = config
         self.home = home
+        self._progress = progress
         self.teacher_shape = read_shape(self._model_path)
         longest = self.teacher_shape.max_position_embeddings
         if config.file.data.max_length > longest:
@@ -125,7 +126,7 @@ class Objective:
             "num_encoder_parameters": float(count_encoder_parameters(shape)),
         }
 
-    def prepare(self, progress: PrepareProgress, reporter: Reporter) -> None:
+    def prepare(self, reporter: Reporter) -> None:
         """Make all that the runs share: features, the teacher if there is none, its logits.
 
         What is already there is not made again.
@@ -135,11 +136,11 @@ class Objective:
             ModelError: If the teacher cannot be loaded.
             DivergedError: If fine-tuning the teacher diverged.
         """
-        self.teach(progress, reporter)
+        self.teach(reporter)
         self._warn_of_low_thresholds()
-        self._teacher_logits(progress)
+        self._teacher_logits()
 
-    def teach(self, progress: PrepareProgress, reporter: Reporter) -> str:
+    def teach(self, reporter: Reporter) -> str:
         """Fine-tune the teacher if the study starts from a plain encoder; return its folder or id.
 
         Raises:
@@ -147,8 +148,8 @@ class Objective:
             ModelError: If the encoder cannot be loaded.
             DivergedError: If the loss is no longer finite.
         """
-        lesson = self._exam("train", progress)
-        self._exam("dev", progress)
+        # Broken dev questions are to be met before the training, not after it.
+        lesson, _ = self.exams.train, self.exams.dev
         if not (is_fine_tuned(self._model_path) or self._taught_folder.is_dir()):
             teach(
                 self._model_path,
@@ -185,7 +186,7 @@ class Objective:
 
     def examine(self, model: SlimBertForQuestionAnswering) -> Result:
         """Return a model's answers to all dev questions, and their scores."""
-        return examine(model, self._exam("dev"), self.config.file.data, device=self._device)
+        return examine(model, self.exams.dev, self.config.file.data, device=self._device)
 
     @property
     def teacher_path(self) -> str:
@@ -193,6 +194,16 @@ class Objective:
         if is_fine_tuned(self._model_path):
             return self._model_path
         return str(self._taught_folder)
+
+    @cached_property
+    def exams(self) -> Exams:
+        """The questions that are learned from and scored on."""
+        return Exams(
+            self.config,
+            self.tokenizer.backend_tokenizer,
+            cache=self.home.cache,
+            progress=self._progress,
+        )
 
     @cached_property
     def teacher(self) -> SlimBertForQuestionAnswering:
@@ -217,7 +228,7 @@ class Objective:
         train_seconds = train(
             student,
             Lesson(
-                features=self._exam("train").features,
+                features=self.exams.train.features,
                 teacher_logits=self._teacher_logits() if recipe.alpha_ce > 0 else None,
             ),
             recipe,
@@ -287,76 +298,27 @@ class Objective:
         )
 
     def _evaluate_on_the_way(self, model: SlimBertForQuestionAnswering) -> dict[str, float]:
-        scores = examine(model, self._sample, self.config.file.data, device=self._device).scores
+        scores = examine(
+            model, self.exams.sample, self.config.file.data, device=self._device
+        ).scores
         return {name: scores[name] for name in _ON_THE_WAY if name in scores}
 
-    @cached_property
-    def _sample(self) -> Exam:
-        """The fixed dev questions that score a model on the way."""
-        count = self.config.file.training.evaluate_questions
-        questions = self._exam("dev").questions.sample(count, seed=self.config.file.data.seed)
-        return Exam(questions, self._windows(questions))
-
-    @cached_property
-    def _exams(self) -> dict[str, Exam]:
-        return {}
-
-    def _exam(self, part: str, progress: PrepareProgress | None = None) -> Exam:
-        """Return the "train" or "dev" questions and their windows, read once."""
-        if part not in self._exams:
-            questions = self._read(part)
-            show = _labelled(progress, f"cutting {part} questions into windows")
-            features = self._windows(questions, show)
-            self._exams[part] = Exam(questions, features)
-        return self._exams[part]
-
-    def _read(self, part: str) -> QuestionSet:
-        data = self.config.file.data
-        if data.dev is None:
-            dev, train = self._split
-            questions = train if part == "train" else dev
-        else:
-            source = data.train if part == "train" else data.dev
-            questions = load_questions(source, base=self.config.folder)
-        count = data.train_questions if part == "train" else data.dev_questions
-        return questions if count is None else questions.sample(count, seed=data.seed)
-
-    @cached_property
-    def _split(self) -> tuple[QuestionSet, QuestionSet]:
-        """The articles held out of the train questions, and the others."""
-        data = self.config.file.data
-        questions = load_questions(data.train, base=self.config.folder)
-        return questions.split_by_article(data.held_out, seed=data.seed)
-
-    def _windows(
-        self, questions: QuestionSet, progress: Callable[[int, int], None] | None = None
-    ) -> Features:
-        data = self.config.file.data
-        lengths = Lengths(
-            max_length=data.max_length,
-            doc_stride=data.doc_stride,
-            max_query_length=data.max_query_length,
-        )
-        return load_features(
-            questions,
-            self.tokenizer.backend_tokenizer,
-            lengths,
-            cache=self.home.cache,
-            progress=progress,
-        )
-
-    def _teacher_logits(self, progress: PrepareProgress | None = None) -> NDArray[np.float16]:
+    def _teacher_logits(self) -> NDArray[np.float16]:
         return teacher_logits(
             self.teacher,
-            self._exam("train").features,
+            self.exams.train.features,
             device=self._device,
             cache=self.home.cache,
-            progress=_labelled(progress, "asking the teacher"),
+            progress=self._show,
         )
+
+    def _show(self, done: int, total: int) -> None:
+        if self._progress:
+            self._progress("asking the teacher", done, total)
 
     def _warn_of_low_thresholds(self) -> None:
         """Warn where answering nothing would be within a threshold on an overall score."""
-        questions = self._exam("dev").questions.questions
+        questions = self.exams.dev.questions.questions
         unanswerable = sum(not question.answerable for question in questions)
         nothing = 100 * unanswerable / len(questions)
         for metric in self.config.metrics:
@@ -395,12 +357,6 @@ _ON_THE_WAY = (
     *_OVERALL_SCORES,
     *("HasAns_exact", "HasAns_f1", "NoAns_exact", "NoAns_f1"),
 )
-
-
-def _labelled(progress: PrepareProgress | None, label: str) -> Callable[[int, int], None] | None:
-    if progress is None:
-        return None
-    return lambda done, total: progress(label, done, total)
 
 
 def _importance(settings: StudentSettings) -> Importance:

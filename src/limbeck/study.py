@@ -30,7 +30,7 @@ class Study:
         name: Of the study, which is in the store.
         sampler: Chooses parameters.
         known: Values that follow from the parameters.
-        owner: Who asks: `this_process`, or any text that no other process uses.
+        owner: Who asks: `this_process`.
     """
 
     store: Store

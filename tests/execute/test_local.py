@@ -35,8 +35,7 @@ def run_search(
     """Search in a folder, anew or going on, and return the study's runs."""
     config = load_config(write_tiny_study(folder, optimizer={"initial_runs": 2}))
     objective = Objective(config, Home(folder / "home"))
-    listener = Listener()
-    objective.prepare(listener.prepare, listener)
+    objective.prepare(Listener())
     with Store(objective.home.store_url) as store:
         enter(store, config, runs=runs)
         study = Study(

@@ -13,6 +13,7 @@ from limbeck.home import Home
 from limbeck.space import Value
 
 if TYPE_CHECKING:
+    from limbeck.cli.progress import TrainingBar
     from limbeck.objective import Objective
     from limbeck.store import Store
 
@@ -66,9 +67,10 @@ def teach(study_file: StudyFile, home: HomeFolder = DEFAULT_HOME) -> None:
     from limbeck.cli.progress import TrainingBar
     from limbeck.cli.tables import print_values
 
-    objective = _objective(study_file, home)
-    with TrainingBar("teacher") as bar:
-        path = objective.teach(bar.prepare, bar)
+    bar = TrainingBar("teacher")
+    objective = _objective(study_file, home, bar)
+    with bar:
+        path = objective.teach(bar)
     result = objective.examine(objective.teacher)
     print_values(f"Teacher {path}", result.scores)
 
@@ -96,11 +98,13 @@ def distill(
     from limbeck.cli.tables import print_values
     from limbeck.runs import RunState
 
-    objective = _objective(study_file, home)
+    bar = TrainingBar("teacher")
+    objective = _objective(study_file, home, bar)
     parameters = objective.baseline | _assignments(objective, sets or [])
     folder = output or objective.home.students / _folder_name(objective, parameters)
+    with bar:
+        objective.prepare(bar)
     with TrainingBar("student") as bar:
-        objective.prepare(bar.prepare, bar)
         outcome = objective(parameters, folder, bar)
     if outcome.state is not RunState.FINISHED:
         raise LimbeckError(f"the student is {outcome.state}: {outcome.message}")
@@ -137,13 +141,14 @@ def search(
     from limbeck.optimize.configured import make_sampler
     from limbeck.study import Study, enter, this_process
 
-    objective = _objective(study_file, home)
+    bar = TrainingBar("teacher")
+    objective = _objective(study_file, home, bar)
     budget = objective.config.file.budget
     with _store(objective.home, store_url) as store:
         name = objective.config.file.name
         enter(store, objective.config, runs=runs or budget.runs)
-        with TrainingBar("teacher") as bar:
-            objective.prepare(bar.prepare, bar)
+        with bar:
+            objective.prepare(bar)
         study = Study(
             store=store,
             name=name,
@@ -282,14 +287,14 @@ def score(
     _print_json(score(questions, answers, na_probs=na_probs, na_prob_thresh=na_prob_thresh))
 
 
-def _objective(study_file: Path, home: Path) -> "Objective":
+def _objective(study_file: Path, home: Path, bar: "TrainingBar") -> "Objective":
     from transformers.utils.logging import disable_progress_bar
 
     from limbeck.config import load_config
     from limbeck.objective import Objective
 
     disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers'
-    return Objective(load_config(study_file), Home(home.resolve()))
+    return Objective(load_config(study_file), Home(home.resolve()), progress=bar.prepare)
 
 
 def _store(home: Home, url: str | None) -> "Store":
