@@ -3,7 +3,9 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import datetime
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -37,9 +39,7 @@ def format_value(value: float, metric: Metric) -> str:
 
 def print_values(title: str, values: Mapping[str, float]) -> None:
     """Print metric values under a title."""
-    table = Table(title=title, title_justify="left")
-    table.add_column("metric")
-    table.add_column("value", justify="right")
+    table = _table("metric", "value", title=title)
     for name, value in values.items():
         table.add_row(name, format_value(value, _as_metric(name)))
     OUT.print(table)
@@ -50,7 +50,7 @@ def print_studies(facts: Sequence[Facts]) -> None:
     if not facts:
         OUT.print("No study yet. Begin one with: limbeck search STUDY.toml")
         return
-    table = Table("study", "runs", "budget", "frontier", "begun")
+    table = _table("study", "runs", "budget", "frontier", "begun")
     for fact in facts:
         table.add_row(*(str(fact[key]) for key in ("study", "runs", "budget", "frontier", "begun")))
     OUT.print(table)
@@ -60,7 +60,7 @@ def print_runs(runs: Sequence[Run], metrics: tuple[Metric, ...]) -> None:
     """Print a line for every run of a study."""
     front = {run.number for run in frontier(runs, metrics)}
     parameters = list(runs[0].parameters) if runs else []
-    table = Table("run", "state", *(metric.name for metric in metrics), *parameters)
+    table = _table("run", "state", *(metric.name for metric in metrics), *parameters)
     for run in runs:
         state = f"{run.state}: {run.reason}" if run.reason else str(run.state)
         table.add_row(
@@ -78,12 +78,8 @@ def print_frontier(runs: Sequence[Run], metrics: tuple[Metric, ...]) -> None:
     """Print the frontier, each run's difference from the baseline, and the summary."""
     baseline = _finished_baseline(runs)
     goals = optimized(metrics)
-    table = Table("run")
-    for metric in goals:
-        table.add_column(metric.name, justify="right")
-        table.add_column("vs baseline", justify="right")
-    for name in runs[0].parameters if runs else ():
-        table.add_column(name, justify="right")
+    headings = [heading for metric in goals for heading in (metric.name, "vs baseline")]
+    table = _table("run", *headings, *(runs[0].parameters if runs else ()))
     for run in frontier(runs, metrics):
         cells = []
         for metric, difference in zip(goals, _differences(run, baseline, metrics), strict=True):
@@ -104,9 +100,10 @@ def print_run(run: Run, points: Sequence[CurvePoint], config: StudyConfig, basel
     if run.message:
         OUT.print(run.message)
     OUT.print(
-        f"attempts {run.attempts}, {run.seconds:.0f} s, started {run.started}, ended {run.ended}"
+        f"attempts {run.attempts}, {run.seconds:.0f} s, "
+        f"started {_moment(run.started)}, ended {_moment(run.ended)}"
     )
-    settings = Table("parameter", "value", "baseline", "range")
+    settings = _table("parameter", "value", "baseline", "range")
     for parameter in config.parameters:
         name = parameter.name
         settings.add_row(
@@ -168,9 +165,19 @@ def frontier_facts(runs: Sequence[Run], metrics: tuple[Metric, ...]) -> Facts:
     return {"frontier": front, "summary": summary}
 
 
+def _table(*headings: str, title: str | None = None) -> Table:
+    """Return an empty table that breaks what does not fit, rather than cutting it off."""
+    table = Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
+    )
+    for number, heading in enumerate(headings):
+        table.add_column(heading, overflow="fold", justify="right" if number else "left")
+    return table
+
+
 def _print_curves(points: Sequence[CurvePoint]) -> None:
     """Print first, middle and last value of every curve."""
-    table = Table("curve", "points", "first", "middle", "last", "last step")
+    table = _table("curve", "points", "first", "middle", "last", "last step")
     for metric in dict.fromkeys(point.metric for point in points):
         curve = [point for point in points if point.metric == metric]
         places = (curve[0], curve[len(curve) // 2], curve[-1])
@@ -229,5 +236,9 @@ def _value(run: Run, metric: Metric) -> str:
     return format_value(run.values[metric.name], metric) if metric.name in run.values else ""
 
 
+def _moment(time: datetime | None) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC" if time else "not yet"
+
+
 def _short(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
