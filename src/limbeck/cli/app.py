@@ -319,12 +319,12 @@ def _assignments(objective: "Objective", sets: list[str]) -> dict[str, Value]:
         name, equals, value = text.partition("=")
         if not equals:
             raise ConfigError(f"--set must be NAME=VALUE, but got {text!r}")
-        values[name] = _toml_value(value)
+        values[name] = _json_value(value)
     objective.config.check(values)
     return values
 
 
-def _toml_value(text: str) -> Value:
+def _json_value(text: str) -> Value:
     try:
         value: Value = json.loads(text)
     except json.JSONDecodeError:

@@ -104,6 +104,7 @@ class SearchBars(Bars):
         self._store = store
         self._study = study
         self._metrics = metrics
+        self._working: set[int] | None = None
         self._ended: set[int] | None = None
 
     def update(self, working: Mapping[int, tuple[int, int]]) -> None:
@@ -114,10 +115,12 @@ class SearchBars(Bars):
         """
         for number, (step, total) in working.items():
             self.show(_run_label(number), step, total)
+        # A run of ours has ended only if others are being made than before.
+        if set(working) == self._working:
+            return
+        self._working = set(working)
         runs = self._store.runs(self._study)
         ended = {run.number for run in runs if run.state.ended}
-        if ended == self._ended:
-            return
         for run in runs:
             if self._ended is not None and run.number in ended - self._ended:
                 self.hide(_run_label(run.number))

@@ -5,12 +5,12 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from limbeck.distill.batches import length_sorted_batches
 from limbeck.distill.device import Device
 from limbeck.students.modeling import SlimBertForQuestionAnswering
-from limbeck.tasks.question_answering.features import Features, pad
-from limbeck.tasks.question_answering.windows import ragged_arange
+from limbeck.tasks.question_answering.features import Batch, Features, pad
 
 TOKENS_PER_BATCH = 16_384
 """Of a forward pass; bounds its memory whatever the window length."""
@@ -54,19 +54,18 @@ def fill_logits(
     for indices in length_sorted_batches(features.lengths, tokens=TOKENS_PER_BATCH):
         batch = pad(features, indices, pad_token_id=model.config.pad_token_id or 0)
         with torch.inference_mode(), device.autocast():
-            answer = model(
-                input_ids=torch.from_numpy(batch.input_ids).to(device.torch_device),
-                attention_mask=torch.from_numpy(batch.attention_mask).to(device.torch_device),
-                token_type_ids=torch.from_numpy(batch.token_type_ids).to(device.torch_device),
-            )
+            answer = model(**model_inputs(batch, device))
         both = torch.stack([answer.start_logits, answer.end_logits], dim=-1).float().cpu().numpy()
-        logits[flat_positions(features, indices)] = both[batch.attention_mask.astype(bool)]
+        logits[batch.source] = both[batch.attention_mask.astype(bool)]
         done += len(indices)
         if progress:
             progress(done, len(features))
 
 
-def flat_positions(features: Features, indices: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the places of the windows' tokens in the flat arrays, window after window."""
-    lengths = features.lengths[indices]
-    return np.repeat(features.starts[indices], lengths) + ragged_arange(lengths)
+def model_inputs(batch: Batch, device: Device) -> dict[str, Tensor]:
+    """Return what a model reads of a batch, on the device: three ``b x L`` tensors."""
+    return {
+        "input_ids": torch.from_numpy(batch.input_ids).to(device.torch_device),
+        "attention_mask": torch.from_numpy(batch.attention_mask).to(device.torch_device),
+        "token_type_ids": torch.from_numpy(batch.token_type_ids).to(device.torch_device),
+    }

@@ -19,7 +19,7 @@ from limbeck.distill.batches import batches_from
 from limbeck.distill.checkpoint import Progress, load_checkpoint, save_checkpoint
 from limbeck.distill.device import Device
 from limbeck.distill.losses import span_loss
-from limbeck.distill.predict import flat_positions
+from limbeck.distill.predict import model_inputs
 from limbeck.errors import DivergedError
 from limbeck.students.loading import fingerprint
 from limbeck.students.modeling import SlimBertForQuestionAnswering
@@ -190,22 +190,15 @@ def _batch(
     lesson: Lesson, indices: NDArray[np.int64], device: Device, *, pad_token_id: int
 ) -> tuple[dict[str, Tensor], Tensor, Tensor | None]:
     """Return model inputs, ``b x 2`` labels and ``b x L x 2`` teacher logits of some windows."""
-    features = lesson.features
-    batch = pad(features, indices, pad_token_id=pad_token_id)
-    inputs = {
-        "input_ids": torch.from_numpy(batch.input_ids).to(device.torch_device),
-        "attention_mask": torch.from_numpy(batch.attention_mask).to(device.torch_device),
-        "token_type_ids": torch.from_numpy(batch.token_type_ids).to(device.torch_device),
-    }
+    batch = pad(lesson.features, indices, pad_token_id=pad_token_id)
     positions = np.stack([batch.start_positions, batch.end_positions], axis=1)
     teacher = None
     if lesson.teacher_logits is not None:
         padded = np.zeros((*batch.input_ids.shape, 2), np.float32)
-        padded[batch.attention_mask.astype(bool)] = lesson.teacher_logits[
-            flat_positions(features, indices)
-        ]
+        padded[batch.attention_mask.astype(bool)] = lesson.teacher_logits[batch.source]
         teacher = torch.from_numpy(padded).to(device.torch_device)
-    return inputs, torch.from_numpy(positions).to(device.torch_device), teacher
+    labels = torch.from_numpy(positions).to(device.torch_device)
+    return model_inputs(batch, device), labels, teacher
 
 
 def _due(step: int, every: int | None) -> bool:

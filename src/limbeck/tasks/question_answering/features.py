@@ -75,6 +75,7 @@ class Batch:
         token_type_ids: A ``b x L`` array.
         start_positions: A ``b`` array, see `Features`.
         end_positions: A ``b`` array.
+        source: A ``tokens`` array: places of the tokens, window after window, in the flat arrays.
     """
 
     input_ids: NDArray[np.int64]
@@ -82,6 +83,7 @@ class Batch:
     token_type_ids: NDArray[np.int64]
     start_positions: NDArray[np.int64]
     end_positions: NDArray[np.int64]
+    source: NDArray[np.int64]
 
 
 def pad(
@@ -102,6 +104,7 @@ def pad(
         token_type_ids=token_type_ids,
         start_positions=features.start_position[chosen].astype(np.int64),
         end_positions=features.end_position[chosen].astype(np.int64),
+        source=source,
     )
 
 
