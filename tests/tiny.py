@@ -16,7 +16,8 @@ from transformers import BertConfig, BertForQuestionAnswering, BertModel, PreTra
 from transformers.utils.logging import disable_progress_bar
 
 from limbeck.students.modeling import SlimBertForQuestionAnswering
-from limbeck.students.slicing import choose_cut, magnitude, slice_student
+from limbeck.students.shape import Shape
+from limbeck.students.slicing import Dropouts, choose_cut, magnitude, slice_student
 from limbeck.tasks.question_answering.dataset import Answer, Question, QuestionSet
 from limbeck.tasks.question_answering.features import Features, load_features
 from limbeck.tasks.question_answering.windows import Lengths
@@ -113,16 +114,12 @@ def tiny_student(
     dropout: float = 0.1,
 ) -> SlimBertForQuestionAnswering:
     """Return the first layers of a tiny teacher with as many heads as given for each of them."""
-    cut = choose_cut(
-        teacher,
-        kept_layers=range(layers),
-        heads_per_layer=heads[:layers],
-        ffn_per_layer=(24,) * layers,
-        importance=magnitude,
+    shape = Shape.from_config(teacher.config.to_dict()).student(
+        heads_per_layer=heads[:layers], ffn_per_layer=(24,) * layers
     )
-    return slice_student(
-        teacher, cut, hidden_dropout=dropout, attention_dropout=dropout, qa_dropout=dropout
-    )
+    cut = choose_cut(teacher, shape, kept_layers=range(layers), importance=magnitude)
+    dropouts = Dropouts(hidden=dropout, attention=dropout, qa=dropout)
+    return slice_student(teacher, cut, dropouts=dropouts)
 
 
 def write_tiny_encoder(folder: Path) -> Path:

@@ -1,10 +1,9 @@
 """A small teacher whose every weight counts."""
 
 import pytest
-import torch
 
 from limbeck.students.modeling import SlimBertConfig, SlimBertForQuestionAnswering
-from tests.students.tiny import fill
+from tests.students.tiny import filled
 
 
 @pytest.fixture
@@ -19,6 +18,4 @@ def teacher() -> SlimBertForQuestionAnswering:
         max_position_embeddings=20,
     )
     config.name_or_path = "the-teacher"
-    with torch.device("meta"):
-        names = SlimBertForQuestionAnswering(config).state_dict()
-    return SlimBertForQuestionAnswering.from_state_dict(config, fill(names, seed=0))
+    return filled(config, seed=0)

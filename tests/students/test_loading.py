@@ -13,16 +13,24 @@ from transformers import (
     BertModel,
     DistilBertConfig,
     DistilBertForQuestionAnswering,
+    ElectraConfig,
+    ElectraForPreTraining,
+    ElectraForQuestionAnswering,
+    ElectraModel,
+    PreTrainedConfig,
     PreTrainedModel,
+    RobertaConfig,
+    RobertaForMaskedLM,
+    RobertaForQuestionAnswering,
+    RobertaModel,
 )
 
 from limbeck.errors import ModelError
 from limbeck.students.checkpoint import find_folder, is_fine_tuned, read_shape
 from limbeck.students.loading import fingerprint, load_encoder, load_teacher
-from limbeck.students.modeling import SlimBertForQuestionAnswering
+from limbeck.students.modeling import SlimBertConfig
 from limbeck.students.shape import Shape, count_encoder_parameters, count_parameters
-from limbeck.students.slicing import Cut, slice_student
-from tests.students.tiny import MASK, largest_difference, logits, randomize
+from tests.students.tiny import IDS, MASK, filled, largest_difference, logits, randomize
 
 BERT = BertConfig(
     vocab_size=40,
@@ -44,6 +52,33 @@ DISTILBERT = DistilBertConfig(
     attention_dropout=0.4,
     activation="relu",
 )
+ELECTRA = ElectraConfig(
+    vocab_size=40,
+    embedding_size=12,
+    hidden_size=32,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    intermediate_size=24,
+    max_position_embeddings=20,
+)
+# Positions 0 and 1 belong to no token, so that 7 tokens are the most.
+ROBERTA = RobertaConfig(
+    vocab_size=40,
+    hidden_size=32,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    intermediate_size=24,
+    max_position_embeddings=9,
+    type_vocab_size=1,
+    layer_norm_eps=1e-5,
+)
+ROBERTA_IDS = IDS.where(MASK == 1, torch.tensor(1))
+ENCODERS: list[tuple[type[PreTrainedModel], PreTrainedConfig]] = [
+    (ElectraModel, ELECTRA),
+    (ElectraForPreTraining, ELECTRA),
+    (RobertaModel, ROBERTA),
+    (RobertaForMaskedLM, ROBERTA),
+]
 
 
 @pytest.fixture
@@ -89,11 +124,67 @@ def test_distilbert_gives_the_logits_of_the_stock_class(tmp_path: Path) -> None:
     assert teacher.config.attention_probs_dropout_prob == 0.4
 
 
-def test_student_of_ours_loads_as_a_teacher(
-    teacher: SlimBertForQuestionAnswering, tmp_path: Path
-) -> None:
-    cut = Cut(kept_layers=(1, 3), kept_heads=((2,), ()), kept_neurons=((7, 8, 9), (0,)))
-    student = slice_student(teacher, cut, hidden_dropout=0, attention_dropout=0, qa_dropout=0.1)
+@pytest.mark.parametrize("embedding_size", [12, 32])
+def test_electra_gives_the_logits_of_the_stock_class(tmp_path: Path, embedding_size: int) -> None:
+    config = ElectraConfig.from_dict({**ELECTRA.to_dict(), "embedding_size": embedding_size})
+    stock = randomize(ElectraForQuestionAnswering(config), seed=8)
+    teacher = load_teacher(str(saved(stock, tmp_path)))
+    expected = logits(stock, token_types=MASK)
+    assert largest_difference(logits(teacher, token_types=MASK), expected) == 0
+    assert teacher.num_parameters() == stock.num_parameters()
+    assert read_shape(str(tmp_path)) == Shape.from_config(teacher.config.to_dict())
+    assert count_parameters(read_shape(str(tmp_path))) == stock.num_parameters()
+
+
+def test_electra_without_embedding_size_has_that_of_its_class(tmp_path: Path) -> None:
+    saved(
+        ElectraModel(ElectraConfig.from_dict({**ELECTRA.to_dict(), "embedding_size": 128})),
+        tmp_path,
+    )
+    fields = json.loads((tmp_path / "config.json").read_text())
+    fields.pop("embedding_size", None)
+    (tmp_path / "config.json").write_text(json.dumps(fields))
+    assert read_shape(str(tmp_path)).embedding_size == 128
+    assert load_encoder(str(tmp_path), seed=0).config.embedding_size == 128
+
+
+@pytest.mark.parametrize("pad_token_id", [1, 0])
+def test_roberta_gives_the_logits_of_the_stock_class(tmp_path: Path, pad_token_id: int) -> None:
+    config = RobertaConfig.from_dict({**ROBERTA.to_dict(), "pad_token_id": pad_token_id})
+    stock = randomize(RobertaForQuestionAnswering(config), seed=9)
+    teacher = load_teacher(str(saved(stock, tmp_path)))
+    ids = IDS if pad_token_id == 0 else ROBERTA_IDS
+    # Padding has positions of its own in a RoBERTa; nothing reads what comes out of it.
+    ours, theirs = (logits(model, ids=ids)[:, MASK == 1] for model in (teacher, stock))
+    assert largest_difference(ours, theirs) == 0
+    assert teacher.config.pad_token_id == pad_token_id
+    assert teacher.config.max_position_embeddings == 9 - (pad_token_id + 1)
+    assert teacher.num_parameters() == stock.num_parameters() - 32 * (pad_token_id + 1)
+    assert read_shape(str(tmp_path)) == Shape.from_config(teacher.config.to_dict())
+    assert is_fine_tuned(str(tmp_path))
+
+
+def test_saved_roberta_has_its_positions_cut_only_once(tmp_path: Path) -> None:
+    saved(randomize(RobertaForQuestionAnswering(ROBERTA), seed=9), tmp_path / "stock")
+    teacher = load_teacher(str(tmp_path / "stock"))
+    again = load_teacher(str(saved(teacher, tmp_path / "slim")))
+    assert fingerprint(again) == fingerprint(teacher)
+    assert read_shape(str(tmp_path / "slim")) == read_shape(str(tmp_path / "stock"))
+
+
+def test_student_of_ours_loads_as_a_teacher(tmp_path: Path) -> None:
+    config = SlimBertConfig(
+        vocab_size=40,
+        hidden_size=32,
+        head_dim=8,
+        heads_per_layer=[1, 0],
+        ffn_per_layer=[3, 1],
+        embedding_size=12,
+        embedding_rank=5,
+        max_position_embeddings=20,
+        kept_layers=[1, 3],
+    )
+    student = filled(config, seed=11)
     loaded = load_teacher(str(saved(student, tmp_path)))
     assert largest_difference(logits(loaded), logits(student)) == 0
     assert loaded.config.kept_layers == [1, 3]
@@ -149,6 +240,28 @@ def test_encoder_with_another_head_is_known_by_its_prefix(tmp_path: Path) -> Non
     assert torch.equal(model.state_dict()[words], stock.state_dict()[words])
 
 
+@pytest.mark.parametrize(
+    ("kind", "config"), ENCODERS, ids=lambda value: getattr(value, "__name__", "")
+)
+def test_encoders_of_other_kinds_give_the_hidden_states_of_the_stock_class(
+    tmp_path: Path, kind: type[PreTrainedModel], config: PreTrainedConfig
+) -> None:
+    stock = randomize(kind(config), seed=10)
+    folder = str(saved(stock, tmp_path))
+    encoder = load_encoder(folder, seed=0)
+    ids = ROBERTA_IDS if config is ROBERTA else IDS
+    with torch.no_grad():
+        ours, theirs = (
+            model(input_ids=ids, attention_mask=MASK).last_hidden_state[MASK == 1]
+            for model in (encoder.bert, stock.base_model)
+        )
+    assert largest_difference(ours, theirs) == 0
+    assert not is_fine_tuned(folder)
+    assert read_shape(folder) == Shape.from_config(encoder.config.to_dict())
+    with pytest.raises(ModelError, match="must be fine-tuned"):
+        load_teacher(folder)
+
+
 def test_head_of_a_fine_tuned_model_is_left_out_by_load_encoder(bert: Path) -> None:
     old, new = load_teacher(str(bert)), load_encoder(str(bert), seed=0)
     assert not torch.equal(new.qa_outputs.weight, old.qa_outputs.weight)
@@ -180,8 +293,8 @@ def test_plain_encoder_is_no_teacher(tmp_path: Path) -> None:
 
 
 def test_other_model_types_are_refused(bert: Path) -> None:
-    change_config(bert, model_type="roberta")
-    message = "must be one of bert, distilbert, slim-bert, but got 'roberta'"
+    change_config(bert, model_type="albert")
+    message = "must be one of bert, distilbert, electra, roberta, slim-bert, but got 'albert'"
     with pytest.raises(ModelError, match=message):
         load_teacher(str(bert))
     with pytest.raises(ModelError, match=message):
@@ -196,10 +309,11 @@ def test_relative_positions_are_refused(bert: Path) -> None:
 
 def test_configuration_that_lacks_a_size_is_refused(bert: Path) -> None:
     fields = json.loads((bert / "config.json").read_text())
-    del fields["hidden_size"]
+    del fields["hidden_size"], fields["vocab_size"]
     (bert / "config.json").write_text(json.dumps(fields))
-    with pytest.raises(ModelError, match="must hold 'hidden_size', but does not"):
-        read_shape(str(bert))
+    for read in (read_shape, load_teacher):
+        with pytest.raises(ModelError, match="must hold hidden_size, vocab_size, but does not"):
+            read(str(bert))
 
 
 def test_configuration_that_is_no_json_is_refused(bert: Path) -> None:

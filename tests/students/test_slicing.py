@@ -1,6 +1,8 @@
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -11,10 +13,11 @@ from limbeck.students.modeling import SlimBertForQuestionAnswering
 from limbeck.students.shape import Shape, count_parameters
 from limbeck.students.slicing import (
     Cut,
+    Dropouts,
     Importance,
-    LayerChoice,
+    Scores,
+    Width,
     choose_cut,
-    choose_layers,
     first,
     magnitude,
     random_order,
@@ -27,7 +30,15 @@ ALL_NEURONS = tuple(range(24))
 
 
 def sliced(teacher: SlimBertForQuestionAnswering, cut: Cut) -> SlimBertForQuestionAnswering:
-    return slice_student(teacher, cut, hidden_dropout=0.2, attention_dropout=0.3, qa_dropout=0.4)
+    return slice_student(teacher, cut, dropouts=Dropouts(hidden=0.2, attention=0.3, qa=0.4))
+
+
+def shape_of(
+    teacher: SlimBertForQuestionAnswering, heads: Sequence[int], neurons: Sequence[int]
+) -> Shape:
+    """Return the teacher's shape with other layers."""
+    shape = Shape.from_config(teacher.config.to_dict())
+    return replace(shape, heads_per_layer=tuple(heads), ffn_per_layer=tuple(neurons))
 
 
 def weight(model: SlimBertForQuestionAnswering, layer: int, part: str) -> Tensor:
@@ -56,13 +67,25 @@ def test_full_cut_is_the_teacher(teacher: SlimBertForQuestionAnswering) -> None:
     assert largest_difference(logits(sliced(teacher, cut)), logits(teacher)) == 0
 
 
+def test_sorting_changes_nothing(teacher: SlimBertForQuestionAnswering) -> None:
+    cut = choose_cut(
+        teacher,
+        shape_of(teacher, [4] * 4, [24] * 4),
+        kept_layers=range(4),
+        importance=random_order(1),
+    )
+    assert ALL_HEADS not in cut.kept_heads
+    assert ALL_NEURONS not in cut.kept_neurons
+    assert largest_difference(logits(sliced(teacher, cut)), logits(teacher)) < 1e-5
+
+
 @pytest.mark.parametrize(
     "cut",
     [
         Cut(
             kept_layers=(0, 1, 2, 3),
-            kept_heads=((1, 3), (0,), (), (0, 1, 2, 3)),
-            kept_neurons=((0, 23), (5,), ALL_NEURONS, tuple(range(1, 24, 2))),
+            kept_heads=((3, 1), (0,), (), (2, 0, 1, 3)),
+            kept_neurons=((23, 0), (5,), ALL_NEURONS, tuple(range(1, 24, 2))),
         ),
         Cut(kept_layers=(1, 3), kept_heads=((2,), (0, 3)), kept_neurons=((7, 8, 9), (0,))),
         Cut(kept_layers=(2,), kept_heads=((),), kept_neurons=((11,),)),
@@ -91,6 +114,8 @@ def test_student_has_the_size_and_the_dropouts_asked_for(
         ffn_per_layer=(3, 1),
         hidden_size=32,
         head_dim=8,
+        embedding_size=32,
+        embedding_rank=0,
         vocab_size=40,
         max_position_embeddings=20,
         type_vocab_size=2,
@@ -103,10 +128,10 @@ def test_student_has_the_size_and_the_dropouts_asked_for(
 
 
 def test_student_records_where_it_comes_from(teacher: SlimBertForQuestionAnswering) -> None:
-    cut = Cut(kept_layers=(1, 3), kept_heads=((2,), (0, 3)), kept_neurons=((7, 8, 9), (0,)))
+    cut = Cut(kept_layers=(1, 3), kept_heads=((2,), (3, 0)), kept_neurons=((7, 8, 9), (0,)))
     config = sliced(teacher, cut).config
     assert config.kept_layers == [1, 3]
-    assert config.kept_heads == [[2], [0, 3]]
+    assert config.kept_heads == [[2], [3, 0]]
     assert config.teacher == "the-teacher"
     assert config.name_or_path != "the-teacher"
 
@@ -124,45 +149,11 @@ def test_training_a_student_leaves_the_teacher_alone(
 
 
 def test_a_student_can_be_cut_again(teacher: SlimBertForQuestionAnswering) -> None:
-    once = Cut(kept_layers=(1, 3), kept_heads=((1, 2), (0, 3)), kept_neurons=((7, 8), (0, 5)))
-    twice = Cut(kept_layers=(1,), kept_heads=((1,),), kept_neurons=((0,),))
-    direct = Cut(kept_layers=(3,), kept_heads=((3,),), kept_neurons=((0,),))
+    once = Cut(kept_layers=(1, 3), kept_heads=((1, 2), (3, 0)), kept_neurons=((7, 8), (9, 0, 5)))
+    twice = Cut(kept_layers=(1,), kept_heads=((0,),), kept_neurons=((2, 0),))
+    direct = Cut(kept_layers=(3,), kept_heads=((3,),), kept_neurons=((5, 9),))
     again = sliced(sliced(teacher, once), twice)
     assert torch.equal(logits(again), logits(sliced(teacher, direct)))
-
-
-@pytest.mark.parametrize(
-    ("depth", "num_layers", "how", "kept"),
-    [
-        (12, 6, LayerChoice.SPREAD, (0, 2, 4, 7, 9, 11)),
-        (6, 4, LayerChoice.SPREAD, (0, 2, 3, 5)),
-        (4, 3, LayerChoice.SPREAD, (0, 2, 3)),
-        (5, 2, LayerChoice.SPREAD, (0, 4)),
-        (5, 1, LayerChoice.SPREAD, (0,)),
-        (5, 2, LayerChoice.FIRST, (0, 1)),
-        (5, 2, LayerChoice.LAST, (3, 4)),
-        (5, 1, LayerChoice.LAST, (4,)),
-    ],
-)
-def test_choose_layers(depth: int, num_layers: int, how: LayerChoice, kept: Sequence[int]) -> None:
-    assert choose_layers(depth, num_layers, how) == kept
-
-
-@pytest.mark.parametrize("how", list(LayerChoice))
-def test_chosen_layers_are_as_many_as_asked_for_and_ascend(how: LayerChoice) -> None:
-    for depth in range(1, 25):
-        for num_layers in range(1, depth + 1):
-            kept = choose_layers(depth, num_layers, how)
-            assert len(kept) == num_layers
-            assert list(kept) == sorted(set(kept))
-            assert set(kept) <= set(range(depth))
-
-
-@pytest.mark.parametrize("num_layers", [0, 5])
-def test_choose_layers_refuses_what_the_teacher_does_not_have(num_layers: int) -> None:
-    message = f"num_layers must be between 1 and the teacher's 4, but got {num_layers}"
-    with pytest.raises(ArchitectureError, match=message):
-        choose_layers(4, num_layers, LayerChoice.FIRST)
 
 
 def test_magnitude_is_the_norm_of_all_weights_that_go_with_a_part(
@@ -190,57 +181,57 @@ def test_magnitude_is_the_norm_of_all_weights_that_go_with_a_part(
 def test_magnitude_keeps_the_heaviest(teacher: SlimBertForQuestionAnswering) -> None:
     with torch.no_grad():
         weight(teacher, 1, "attention.self.value")[8:16] *= 10
-        weight(teacher, 1, "output.dense")[:, [4, 20]] *= 10
-    cut = choose_cut(
-        teacher, kept_layers=[1], heads_per_layer=[1], ffn_per_layer=[2], importance=magnitude
-    )
-    assert cut == Cut(kept_layers=(1,), kept_heads=((1,),), kept_neurons=((4, 20),))
+        weight(teacher, 1, "output.dense")[:, [4]] *= 5
+        weight(teacher, 1, "output.dense")[:, [20]] *= 10
+    cut = choose_cut(teacher, shape_of(teacher, [1], [2]), kept_layers=[1], importance=magnitude)
+    assert cut == Cut(kept_layers=(1,), kept_heads=((1,),), kept_neurons=((20, 4),))
 
 
 def test_first_keeps_the_first(teacher: SlimBertForQuestionAnswering) -> None:
     cut = choose_cut(
-        teacher,
-        kept_layers=[0, 2],
-        heads_per_layer=[2, 0],
-        ffn_per_layer=[3, 1],
-        importance=first,
+        teacher, shape_of(teacher, [2, 0], [3, 1]), kept_layers=[0, 2], importance=first
     )
     assert cut == Cut(kept_layers=(0, 2), kept_heads=((0, 1), ()), kept_neurons=((0, 1, 2), (0,)))
 
 
+def test_of_equally_important_ones_the_earlier_comes_first(
+    teacher: SlimBertForQuestionAnswering,
+) -> None:
+    def equal(teacher: SlimBertForQuestionAnswering, layer: int) -> Scores:
+        return Scores(heads=torch.tensor([0.0, 1.0, 0.0, 1.0]), neurons=torch.ones(24))
+
+    cut = choose_cut(teacher, shape_of(teacher, [3], [4]), kept_layers=[3], importance=equal)
+    assert cut == Cut(kept_layers=(3,), kept_heads=((1, 3, 0),), kept_neurons=((0, 1, 2, 3),))
+
+
 @pytest.mark.parametrize("importance", [magnitude, first, random_order(7)])
-def test_what_fewer_keep_more_keep_too(
+def test_narrower_students_have_the_first_parts_of_wider_ones(
     teacher: SlimBertForQuestionAnswering, importance: Importance
 ) -> None:
     cuts = [
         choose_cut(
             teacher,
+            shape_of(teacher, [heads] * 2, [6 * heads] * 2),
             kept_layers=[0, 3],
-            heads_per_layer=[heads, heads],
-            ffn_per_layer=[6 * heads, 6 * heads],
             importance=importance,
         )
         for heads in range(1, 5)
     ]
     for small, large in pairwise(cuts):
         for layer in range(2):
-            assert set(small.kept_heads[layer]) < set(large.kept_heads[layer])
-            assert set(small.kept_neurons[layer]) < set(large.kept_neurons[layer])
-    assert cuts[-1].kept_heads == (ALL_HEADS, ALL_HEADS)
+            heads, neurons = small.kept_heads[layer], small.kept_neurons[layer]
+            assert heads == large.kept_heads[layer][: len(heads)]
+            assert neurons == large.kept_neurons[layer][: len(neurons)]
+    assert [sorted(heads) for heads in cuts[-1].kept_heads] == [list(ALL_HEADS)] * 2
+    assert [sorted(neurons) for neurons in cuts[-1].kept_neurons] == [list(ALL_NEURONS)] * 2
 
 
 def test_random_order_depends_on_seed_and_layer_alone(
     teacher: SlimBertForQuestionAnswering,
 ) -> None:
     def neurons(seed: int, layers: Sequence[int]) -> dict[int, tuple[int, ...]]:
-        count = len(layers)
-        cut = choose_cut(
-            teacher,
-            kept_layers=layers,
-            heads_per_layer=[2] * count,
-            ffn_per_layer=[12] * count,
-            importance=random_order(seed),
-        )
+        shape = shape_of(teacher, [2] * len(layers), [12] * len(layers))
+        cut = choose_cut(teacher, shape, kept_layers=layers, importance=random_order(seed))
         return dict(zip(cut.kept_layers, cut.kept_neurons, strict=True))
 
     chosen = neurons(1, [0, 1, 2])
@@ -251,12 +242,11 @@ def test_random_order_depends_on_seed_and_layer_alone(
 @pytest.mark.parametrize(
     ("layers", "heads", "neurons", "message"),
     [
-        ([4], [1], [1], "kept layers must be between 0 and the teacher's 3, but got 4"),
-        ([0, 1], [4, 5], [1, 1], "heads must be between 0 and the 4 of the teacher's layer 1"),
-        ([2], [-1], [1], "heads must be between 0 and the 4 of the teacher's layer 2, but got -1"),
-        ([2], [1], [25], "ffn size must be between 1 and the 24 of .* layer 2, but got 25"),
-        ([2], [1], [0], "ffn size must be between 1 and the 24 of .* layer 2, but got 0"),
-        ([], [], [], "at least 1 layer, but got 0"),
+        ([4], [1], [1], "kept layers must be between 0 and 3, the last one .*, but got 4; keep"),
+        ([0, 1], [4, 5], [1, 1], "heads must be between 0 and the 4 of layer 1 .* but got 5"),
+        ([2], [1], [25], "ffn size must be between 1 and the 24 of layer 2 .*, but got 25"),
+        ([0, 1], [1], [1], r"student of 1 layers must not keep more, but got \[0, 1\]; leave"),
+        ([], [1], [1], "at least 1 layer, but got 0"),
         ([1, 0], [1, 1], [1, 1], r"must ascend from 0 or more, but got \[1, 0\]"),
     ],
 )
@@ -267,48 +257,63 @@ def test_choose_cut_refuses_what_cannot_be(
     neurons: list[int],
     message: str,
 ) -> None:
+    shape = shape_of(teacher, heads, neurons)
     with pytest.raises(ArchitectureError, match=message):
-        choose_cut(
-            teacher,
-            kept_layers=layers,
-            heads_per_layer=heads,
-            ffn_per_layer=neurons,
-            importance=first,
-        )
+        choose_cut(teacher, shape, kept_layers=layers, importance=first)
 
 
 @pytest.mark.parametrize(
-    ("cut", "message"),
+    ("change", "tokens", "message"),
     [
-        (((4,), ((0,),), ((0,),)), "kept layers must be between 0 and the teacher's 3, but got 4"),
-        (((0,), ((4,),), ((0,),)), "heads must be between 0 and the 4 of the teacher's layer 0"),
-        (((0,), ((0,),), ((24,),)), "ffn size must be between 1 and the 24 of the teacher's"),
+        ({"hidden_size": 64}, None, "hidden_size must be 32, as in .*, but got 64"),
+        ({"type_vocab_size": 0}, None, "type_vocab_size must be 2, as in .*, but got 0"),
+        ({"vocab_size": 30}, None, "vocab_size must be 40, as in .*, but got 30"),
+        ({"vocab_size": 3}, [0, 1, 2, 3], "vocab_size must be 4, as in .*, but got 3"),
+    ],
+)
+def test_choose_cut_refuses_what_does_not_come_from_the_teacher(
+    teacher: SlimBertForQuestionAnswering,
+    change: dict[str, int],
+    tokens: list[int] | None,
+    message: str,
+) -> None:
+    shape = replace(shape_of(teacher, [1], [1]), **change)  # type: ignore[arg-type]  # all ints
+    with pytest.raises(ArchitectureError, match=message):
+        choose_cut(teacher, shape, kept_layers=[0], importance=first, kept_tokens=tokens)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kept_layers": (4,)}, "kept layers must be between 0 and 3, .*, but got 4"),
+        ({"kept_heads": ((4,),)}, "heads must be between 0 and the 4 of layer 0"),
+        ({"kept_neurons": ((24, 0),)}, "ffn size must be between 1 and the 24 of layer 0"),
+        ({"kept_tokens": (0, 40, 7)}, "kept tokens must be below 40, .* but got 40; leave it out"),
+        ({"kept_tokens": (1, 2)}, "kept tokens must hold the padding, token 0, but do not"),
+        ({"kept_tokens": ()}, "kept tokens must hold the padding, token 0, but do not"),
     ],
 )
 def test_slice_student_refuses_what_the_teacher_does_not_have(
-    teacher: SlimBertForQuestionAnswering,
-    cut: tuple[tuple[int, ...], tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]],
-    message: str,
+    teacher: SlimBertForQuestionAnswering, change: dict[str, Any], message: str
 ) -> None:
-    layers, heads, neurons = cut
+    cut = Cut(kept_layers=(0,), kept_heads=((0,),), kept_neurons=((0,),))
     with pytest.raises(ArchitectureError, match=message):
-        sliced(teacher, Cut(kept_layers=layers, kept_heads=heads, kept_neurons=neurons))
+        sliced(teacher, replace(cut, **change))
 
 
 @pytest.mark.parametrize(
-    ("layers", "heads", "neurons", "message"),
+    ("change", "message"),
     [
-        ((0,), ((0,),), ((),), "at least 1 neuron, but got 0"),
-        ((0, 1), ((0,),), ((0,),), "2 layers, heads of 1 and neurons of 1"),
-        ((0,), ((1, 1),), ((0,),), r"must ascend from 0 or more, but got \[1, 1\]"),
-        ((0,), ((-1,),), ((0,),), r"must ascend from 0 or more, but got \[-1\]"),
+        ({"kept_neurons": ((),)}, "at least 1 neuron, but got 0"),
+        ({"new_layers": (Width(1, 0),)}, "at least 1 neuron, but got 0"),
+        ({"kept_layers": (0, 1)}, "2 layers, heads of 1 and neurons of 1"),
+        ({"kept_heads": ((1, 1),)}, r"must be distinct and 0 or more, but got \[1, 1\]"),
+        ({"kept_heads": ((-1,),)}, r"must be distinct and 0 or more, but got \[-1\]"),
+        ({"kept_tokens": (0, 2, 0)}, r"must be distinct and 0 or more, but got \[0, 2, 0\]"),
+        ({"kept_layers": (-1,)}, r"kept layers must ascend from 0 or more, but got \[-1\]"),
     ],
 )
-def test_cuts_that_contradict_themselves_are_refused(
-    layers: tuple[int, ...],
-    heads: tuple[tuple[int, ...], ...],
-    neurons: tuple[tuple[int, ...], ...],
-    message: str,
-) -> None:
+def test_cuts_that_contradict_themselves_are_refused(change: dict[str, Any], message: str) -> None:
+    cut = Cut(kept_layers=(0,), kept_heads=((0,),), kept_neurons=((0,),))
     with pytest.raises(ArchitectureError, match=message):
-        Cut(kept_layers=layers, kept_heads=heads, kept_neurons=neurons)
+        replace(cut, **change)

@@ -1,10 +1,14 @@
 """What the tests of students share."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
+
+from limbeck.students.modeling import SlimBertConfig, SlimBertForQuestionAnswering
+from limbeck.students.shape import Shape
 
 IDS = torch.tensor([[2, 17, 5, 33, 9, 3, 28], [2, 11, 39, 3, 0, 0, 0]])
 MASK = (IDS != 0).long()
@@ -26,11 +30,29 @@ def randomize(model: PreTrainedModel, *, seed: int) -> PreTrainedModel:
     return model
 
 
-def logits(model: PreTrainedModel, *, token_types: Tensor | None = None) -> Tensor:
+def filled(config: SlimBertConfig, *, seed: int) -> SlimBertForQuestionAnswering:
+    """Return a model with random weights, in evaluation mode."""
+    with torch.device("meta"):
+        shapes = SlimBertForQuestionAnswering(config).state_dict()
+    return SlimBertForQuestionAnswering.from_state_dict(config, fill(shapes, seed=seed))
+
+
+def config_of(shape: Shape) -> SlimBertConfig:
+    """Return the configuration of a model of a shape."""
+    per_layer = {
+        "heads_per_layer": list(shape.heads_per_layer),
+        "ffn_per_layer": list(shape.ffn_per_layer),
+    }
+    return SlimBertConfig.from_dict({**asdict(shape), **per_layer})
+
+
+def logits(
+    model: PreTrainedModel, *, ids: Tensor = IDS, token_types: Tensor | None = None
+) -> Tensor:
     """Return the ``2 x 2 x 7`` start and end logits for two inputs, the second one padded."""
     types = {} if token_types is None else {"token_type_ids": token_types}
     with torch.no_grad():
-        output = model(input_ids=IDS, attention_mask=MASK, **types)
+        output = model(input_ids=ids, attention_mask=MASK, **types)
     return torch.stack([output.start_logits, output.end_logits])
 
 

@@ -11,7 +11,8 @@ from limbeck.distill.training import Lesson, Reporter, train
 from limbeck.files import whole_folder
 from limbeck.students.loading import load_encoder
 from limbeck.students.modeling import SlimBertForQuestionAnswering
-from limbeck.students.slicing import choose_cut, first, slice_student
+from limbeck.students.shape import Shape
+from limbeck.students.slicing import Dropouts, choose_cut, first, slice_student
 from limbeck.tasks.question_answering.features import Features
 
 
@@ -47,20 +48,12 @@ def teach(
         DivergedError: If the loss is no longer finite.
     """
     plain = load_encoder(encoder, seed=recipe.seed)
-    everything = choose_cut(
-        plain,
-        kept_layers=range(len(plain.config.heads_per_layer)),
-        heads_per_layer=plain.config.heads_per_layer,
-        ffn_per_layer=plain.config.ffn_per_layer,
-        importance=first,
+    shape = Shape.from_config(plain.config.to_dict())
+    everything = choose_cut(plain, shape, kept_layers=range(shape.num_layers), importance=first)
+    dropouts = Dropouts(
+        hidden=recipe.dropout, attention=recipe.attention_dropout, qa=recipe.qa_dropout
     )
-    teacher = slice_student(
-        plain,
-        everything,
-        hidden_dropout=recipe.dropout,
-        attention_dropout=recipe.attention_dropout,
-        qa_dropout=recipe.qa_dropout,
-    )
+    teacher = slice_student(plain, everything, dropouts=dropouts)
     checkpoint = folder.with_name(f"{folder.name}.checkpoint")
     train(
         teacher,

@@ -28,6 +28,8 @@ _MODEL_FILES = (
     "tokenizer*.json",
     "special_tokens_map.json",
     "vocab.txt",
+    "vocab.json",
+    "merges.txt",
 )
 _BERT_NAMES = {
     "activation": "hidden_act",
@@ -38,7 +40,16 @@ _BERT_NAMES = {
     "n_heads": "num_attention_heads",
     "n_layers": "num_hidden_layers",
 }
-_SUPPORTED = ("bert", "distilbert", "slim-bert")
+_SUPPORTED = ("bert", "distilbert", "electra", "roberta", "slim-bert")
+_SIZES = (
+    "hidden_size",
+    "intermediate_size",
+    "max_position_embeddings",
+    "num_attention_heads",
+    "num_hidden_layers",
+    "type_vocab_size",
+    "vocab_size",
+)
 
 
 def find_folder(model: str, *, weights: bool = True) -> Path:
@@ -66,10 +77,13 @@ def find_folder(model: str, *, weights: bool = True) -> Path:
 
 
 def read_config(folder: Path) -> Mapping[str, Any]:
-    """Return the fields of a ``config.json``, by the names that they have in BERT's.
+    """Return the fields of a ``config.json``, by the names and in the sense that they have in BERT.
+
+    RoBERTa's `max_position_embeddings` does not count its `unused_positions`.
 
     Raises:
-        ModelError: If it is not that of a BERT, a DistilBERT or a student of ours.
+        ModelError: If it is not that of a BERT, DistilBERT, ELECTRA, RoBERTa or a student of ours,
+            or lacks a size.
     """
     path = folder / "config.json"
     try:
@@ -89,7 +103,26 @@ def read_config(folder: Path) -> Mapping[str, Any]:
     if model_type == "distilbert":
         fields = {_BERT_NAMES.get(name, name): value for name, value in fields.items()}
         fields |= {"type_vocab_size": 0, "layer_norm_eps": 1e-12}
+    elif model_type == "electra":
+        fields = {"embedding_size": 128, **fields}
+    elif model_type == "roberta":
+        fields = {"pad_token_id": 1, **fields}
+    missing = [name for name in _SIZES if name not in fields]
+    if missing:
+        raise ModelError(f"{path} must hold {', '.join(missing)}, but does not")
+    fields["max_position_embeddings"] -= unused_positions(fields)
     return fields
+
+
+def unused_positions(fields: Mapping[str, Any]) -> int:
+    """Return how many rows at the start of a model's position table belong to no token.
+
+    RoBERTa numbers tokens from ``pad_token_id + 1`` on; all others number them from 0 on.
+
+    Args:
+        fields: Those that `read_config` returns.
+    """
+    return fields["pad_token_id"] + 1 if fields["model_type"] == "roberta" else 0
 
 
 def read_shape(model: str) -> Shape:
@@ -101,11 +134,7 @@ def read_shape(model: str) -> Shape:
     Raises:
         ModelError: If it cannot be found or read, or is of another kind.
     """
-    folder = find_folder(model, weights=False)
-    try:
-        return Shape.from_config(read_config(folder))
-    except KeyError as error:
-        raise ModelError(f"{folder / 'config.json'} must hold {error}, but does not") from error
+    return Shape.from_config(read_config(find_folder(model, weights=False)))
 
 
 def is_fine_tuned(model: str) -> bool:

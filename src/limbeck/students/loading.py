@@ -1,4 +1,4 @@
-"""Teachers and encoders, from the weights of a BERT, a DistilBERT or a student."""
+"""Teachers and encoders, from the weights of a BERT, DistilBERT, ELECTRA, RoBERTa or a student."""
 
 import hashlib
 import json
@@ -10,11 +10,18 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from limbeck.errors import ModelError
-from limbeck.students.checkpoint import WEIGHTS, WEIGHTS_INDEX, find_folder, read_config
+from limbeck.students.checkpoint import (
+    WEIGHTS,
+    WEIGHTS_INDEX,
+    find_folder,
+    read_config,
+    unused_positions,
+)
 from limbeck.students.modeling import SlimBertConfig, SlimBertForQuestionAnswering
 
-# Names in DistilBERT and in old BERT checkpoints, and those that stand for them here.
+# Names in DistilBERT, ELECTRA and old BERT checkpoints, and those that stand for them here.
 _RENAMED = {
+    "embeddings_project.": "embeddings.projection.",
     "transformer.layer.": "encoder.layer.",
     "attention.q_lin.": "attention.self.query.",
     "attention.k_lin.": "attention.self.key.",
@@ -29,6 +36,7 @@ _RENAMED = {
 }
 _CONFIG_FIELDS = (
     "attention_probs_dropout_prob",
+    "embedding_size",
     "hidden_act",
     "hidden_dropout_prob",
     "hidden_size",
@@ -43,6 +51,8 @@ _CONFIG_FIELDS = (
     "type_vocab_size",
     "vocab_size",
 )
+_PREFIXES = ("bert.", "distilbert.", "electra.", "roberta.")
+_POSITIONS = "bert.embeddings.position_embeddings.weight"
 _HEAD = ("qa_outputs.weight", "qa_outputs.bias")
 
 
@@ -52,7 +62,7 @@ def load_teacher(model: str) -> SlimBertForQuestionAnswering:
     Its logits are those of the class in transformers that it was made with.
 
     Args:
-        model: Folder or hub id of a BERT, a DistilBERT or a student.
+        model: Folder or hub id of a BERT, DistilBERT, ELECTRA, RoBERTa or a student.
 
     Raises:
         ModelError: If it cannot be found or read, is of another kind, or was not fine-tuned.
@@ -66,22 +76,25 @@ def load_teacher(model: str) -> SlimBertForQuestionAnswering:
     return _build(model, config, weights)
 
 
-def load_encoder(model: str, *, seed: int) -> SlimBertForQuestionAnswering:
+def load_encoder(
+    model: str, *, seed: int, initializer_range: float | None = None
+) -> SlimBertForQuestionAnswering:
     """Return an encoder with a new question-answering head, in float32 and evaluation mode.
 
-    The head's weights are normal with the configuration's `initializer_range`, its bias is 0. A
-    head that the model has already is left out.
+    The head's weights are normal, its bias is 0. A head that the model has already is left out.
 
     Args:
-        model: Folder or hub id of a BERT, a DistilBERT or a student.
+        model: Folder or hub id of a BERT, DistilBERT, ELECTRA, RoBERTa or a student.
         seed: Seed of the head's weights.
+        initializer_range: Their standard deviation; the configuration's if left out.
 
     Raises:
         ModelError: If it cannot be found or read, or is of another kind.
     """
     config, weights = _read(model)
     generator = torch.Generator().manual_seed(seed)
-    weight = torch.randn((2, config.hidden_size), generator=generator) * config.initializer_range
+    deviation = config.initializer_range if initializer_range is None else initializer_range
+    weight = torch.randn((2, config.hidden_size), generator=generator) * deviation
     head = dict(zip(_HEAD, (weight, torch.zeros(2)), strict=True))
     return _build(model, config, {**weights, **head})
 
@@ -107,7 +120,10 @@ def _read(model: str) -> tuple[SlimBertConfig, dict[str, Tensor]]:
         config = SlimBertConfig.from_dict(dict(fields))
     else:
         config = SlimBertConfig(**{name: fields[name] for name in _CONFIG_FIELDS if name in fields})
-    return config, _read_weights(folder)
+    weights = _read_weights(folder)
+    if _POSITIONS in weights:
+        weights[_POSITIONS] = weights[_POSITIONS][unused_positions(fields) :]
+    return config, weights
 
 
 def _read_weights(folder: Path) -> dict[str, Tensor]:
@@ -131,7 +147,8 @@ def _read_weights(folder: Path) -> dict[str, Tensor]:
 def _rename(name: str) -> str:
     for old, new in _RENAMED.items():
         name = name.replace(old, new)
-    name = name.removeprefix("distilbert.").removeprefix("bert.")
+    for prefix in _PREFIXES:
+        name = name.removeprefix(prefix)
     return name if name in _HEAD else f"bert.{name}"
 
 

@@ -5,6 +5,7 @@ travel in the folder of an exported student.
 """
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import field
 from typing import Any, Self, cast
 
@@ -16,7 +17,11 @@ from transformers import (
     BertForQuestionAnswering,
 )
 from transformers.initialization import no_init_weights
-from transformers.models.bert.modeling_bert import BertLayer, BertSelfAttention
+from transformers.models.bert.modeling_bert import (
+    BertEmbeddings,
+    BertLayer,
+    BertSelfAttention,
+)
 from typing_extensions import override
 
 
@@ -31,6 +36,10 @@ class SlimBertConfig(BertConfig):  # type: ignore[no-untyped-call]  # their __in
         heads_per_layer: Attention heads of each layer; 0 leaves the attention's output bias only.
         ffn_per_layer: Neurons of each layer's feed-forward block, at least 1.
         head_dim: Width of one head.
+        embedding_size: Width of the embeddings and their layer norm; 0 stands for `hidden_size`. If
+            it is another, a projection follows them.
+        embedding_rank: Rank of the word embeddings, which are then the product of a table of this
+            width and a projection; 0 leaves them one table.
         qa_dropout: Dropout before the question-answering head.
         kept_layers: The teacher's layers that this student was cut from, if it was.
         kept_heads: For each of them, the heads that were kept.
@@ -42,6 +51,8 @@ class SlimBertConfig(BertConfig):  # type: ignore[no-untyped-call]  # their __in
     heads_per_layer: list[int] = field(default_factory=list)
     ffn_per_layer: list[int] = field(default_factory=list)
     head_dim: int = 0
+    embedding_size: int = 0
+    embedding_rank: int = 0
     qa_dropout: float | int = 0.0
     kept_layers: list[int] = field(default_factory=list)
     kept_heads: list[list[int]] = field(default_factory=list)
@@ -56,6 +67,7 @@ class SlimBertConfig(BertConfig):  # type: ignore[no-untyped-call]  # their __in
         """
         super().__post_init__(**kwargs)  # type: ignore[no-untyped-call]
         self.head_dim = self.head_dim or self.hidden_size // self.num_attention_heads
+        self.embedding_size = self.embedding_size or self.hidden_size
         if not self.heads_per_layer:
             self.heads_per_layer = [self.num_attention_heads] * self.num_hidden_layers
         if not self.ffn_per_layer:
@@ -68,6 +80,11 @@ class SlimBertConfig(BertConfig):  # type: ignore[no-untyped-call]  # their __in
         if self.hidden_size % self.head_dim:
             raise ValueError(
                 f"head_dim must divide hidden_size, but got {self.head_dim} and {self.hidden_size}"
+            )
+        if not 0 <= self.embedding_rank <= self.embedding_size:
+            raise ValueError(
+                "embedding_rank must be between 0 and embedding_size, but got "
+                f"{self.embedding_rank} and {self.embedding_size}"
             )
         self.num_hidden_layers = len(self.heads_per_layer)
         self.num_attention_heads = self.hidden_size // self.head_dim
@@ -82,10 +99,9 @@ class SlimBertForQuestionAnswering(BertForQuestionAnswering):  # type: ignore[no
 
     def __init__(self, config: SlimBertConfig) -> None:
         super().__init__(config)
+        self.bert.embeddings = SlimEmbeddings(config)
         for index, layer in enumerate(self.bert.encoder.layer):
             _resize(cast(BertLayer, layer), config, index)
-        if config.type_vocab_size == 0:
-            self.bert.embeddings.token_type_embeddings = NoTokenTypes()  # type: ignore[assignment]
         self.qa_outputs = QuestionAnsweringHead(config)
         self.post_init()  # type: ignore[no-untyped-call]
 
@@ -103,6 +119,45 @@ class SlimBertForQuestionAnswering(BertForQuestionAnswering):  # type: ignore[no
         model.load_state_dict(state)
         model.train(mode=False)
         return model
+
+
+class SlimEmbeddings(BertEmbeddings):
+    """Embeddings as narrow as the configuration says, brought to the width of the layers.
+
+    As in ELECTRA, the projection comes last, behind layer norm and dropout.
+    """
+
+    def __init__(self, config: SlimBertConfig) -> None:
+        narrow = copy(config)
+        narrow.hidden_size = config.embedding_size
+        super().__init__(narrow)  # type: ignore[no-untyped-call]
+        if config.embedding_rank:
+            self.word_embeddings = LowRankEmbedding(config)
+        if config.type_vocab_size == 0:
+            self.token_type_embeddings = NoTokenTypes()  # type: ignore[assignment]
+        self.projection: nn.Module = nn.Identity()
+        if config.embedding_size != config.hidden_size:
+            self.projection = nn.Linear(config.embedding_size, config.hidden_size)
+
+    @override
+    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
+        """Return the ``batch x length x hidden_size`` input of the first layer."""
+        embeddings: Tensor = self.projection(super().forward(*args, **kwargs))
+        return embeddings
+
+
+class LowRankEmbedding(nn.Embedding):
+    """Word embeddings that are the product of a narrow table and a projection without bias."""
+
+    def __init__(self, config: SlimBertConfig) -> None:
+        super().__init__(config.vocab_size, config.embedding_rank, padding_idx=config.pad_token_id)
+        self.projection = nn.Linear(config.embedding_rank, config.embedding_size, bias=False)
+
+    @override
+    def forward(self, input: Tensor) -> Tensor:
+        """Return ``... x embedding_size`` embeddings for ``...`` token ids."""
+        embeddings: Tensor = self.projection(super().forward(input))
+        return embeddings
 
 
 class SlimLinear(nn.Linear):

@@ -1,11 +1,16 @@
-"""The size of a student, counted without building it."""
+"""The size and the cost of a model, counted without building it."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from math import prod
 from typing import Any, Self
 
 from limbeck.errors import ArchitectureError
-from limbeck.space import Constraint, Parameters
+
+BYTES_PER_WEIGHT = 4
+"""Weights are saved in float32."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +22,8 @@ class Shape:
         ffn_per_layer: Neurons of each layer's feed-forward block.
         hidden_size: Width of the hidden states.
         head_dim: Width of one head.
+        embedding_size: Width of the embeddings; a projection follows if it is not `hidden_size`.
+        embedding_rank: Rank of the word embeddings; 0 if they are one table.
         vocab_size: Tokens in the vocabulary.
         max_position_embeddings: Longest input, in tokens.
         type_vocab_size: Token types; 0 if the model knows none.
@@ -26,6 +33,8 @@ class Shape:
     ffn_per_layer: tuple[int, ...]
     hidden_size: int
     head_dim: int
+    embedding_size: int
+    embedding_rank: int
     vocab_size: int
     max_position_embeddings: int
     type_vocab_size: int
@@ -55,7 +64,7 @@ class Shape:
         """Return the shape that a BERT's or a student's configuration describes.
 
         Args:
-            fields: Those of its ``config.json``.
+            fields: Those of its ``config.json``, by the names that they have in BERT's.
 
         Raises:
             KeyError: If one is missing.
@@ -69,6 +78,8 @@ class Shape:
             ),
             hidden_size=fields["hidden_size"],
             head_dim=fields.get("head_dim") or fields["hidden_size"] // heads,
+            embedding_size=fields.get("embedding_size") or fields["hidden_size"],
+            embedding_rank=fields.get("embedding_rank", 0),
             vocab_size=fields["vocab_size"],
             max_position_embeddings=fields["max_position_embeddings"],
             type_vocab_size=fields["type_vocab_size"],
@@ -79,28 +90,41 @@ class Shape:
         """Number of layers."""
         return len(self.heads_per_layer)
 
-    def student(self, *, num_layers: int, num_heads: int, ffn_size: int) -> Self:
-        """Return the shape of a student of this teacher whose layers are all alike.
+    def student(
+        self,
+        *,
+        heads_per_layer: Sequence[int],
+        ffn_per_layer: Sequence[int],
+        embedding_rank: int | None = None,
+        vocab_size: int | None = None,
+    ) -> Self:
+        """Return the shape of a student of this teacher; what is not given is the teacher's.
 
         Args:
-            num_layers: How many layers it has.
-            num_heads: Heads of each layer.
-            ffn_size: Neurons of each layer's feed-forward block.
+            heads_per_layer: Heads of each layer. There may be more layers than the teacher has, but
+                none wider than its widest.
+            ffn_per_layer: Neurons of each layer's feed-forward block, likewise.
+            embedding_rank: Rank of the word embeddings.
+            vocab_size: Tokens in the vocabulary.
 
         Raises:
             ArchitectureError: If the teacher is too small for it, or it is no model at all.
         """
-        chosen = {"num_layers": num_layers, "num_heads": num_heads, "ffn_size": ffn_size}
-        for name, (low, high) in _limits(self).items():
-            if not low <= chosen[name] <= high:
-                raise ArchitectureError(
-                    f"{_rule(name, low, high)}, but got {chosen[name]}; change it, or take a "
-                    "larger teacher"
-                )
+        rank = self.embedding_rank if embedding_rank is None else embedding_rank
+        vocabulary = self.vocab_size if vocab_size is None else vocab_size
+        for layer, heads in enumerate(heads_per_layer):
+            _check(f"heads of layer {layer}", heads, low=0, high=max(self.heads_per_layer))
+        for layer, neurons in enumerate(ffn_per_layer):
+            _check(f"ffn_size of layer {layer}", neurons, low=1, high=max(self.ffn_per_layer))
+        if embedding_rank is not None:
+            _check("embedding_rank", rank, low=1, high=self.embedding_size)
+        _check("vocab_size", vocabulary, low=1, high=self.vocab_size)
         return replace(
             self,
-            heads_per_layer=(num_heads,) * num_layers,
-            ffn_per_layer=(ffn_size,) * num_layers,
+            heads_per_layer=tuple(heads_per_layer),
+            ffn_per_layer=tuple(ffn_per_layer),
+            embedding_rank=rank,
+            vocab_size=vocabulary,
         )
 
 
@@ -109,11 +133,17 @@ def count_parameters(shape: Shape) -> int:
 
     There is no pooler: nothing reads it.
     """
-    hidden = shape.hidden_size
-    tokens = shape.vocab_size + shape.max_position_embeddings + shape.type_vocab_size
-    embeddings = tokens * hidden + 2 * hidden
-    head = 2 * hidden + 2
-    return embeddings + count_encoder_parameters(shape) + head
+    head = 2 * shape.hidden_size + 2
+    return count_embedding_parameters(shape) + count_encoder_parameters(shape) + head
+
+
+def count_embedding_parameters(shape: Shape) -> int:
+    """Return the number of parameters in front of the layers: tables, layer norm, projections."""
+    width, rank = shape.embedding_size, shape.embedding_rank
+    words = rank * (shape.vocab_size + width) if rank else shape.vocab_size * width
+    others = (shape.max_position_embeddings + shape.type_vocab_size) * width
+    projection = (width + 1) * shape.hidden_size if width != shape.hidden_size else 0
+    return words + others + 2 * width + projection
 
 
 def count_encoder_parameters(shape: Shape) -> int:
@@ -128,30 +158,95 @@ def count_encoder_parameters(shape: Shape) -> int:
     return attention + feed_forward + shape.num_layers * 4 * hidden
 
 
-def shape_constraints(teacher: Shape) -> tuple[Constraint, ...]:
-    """Return what a student's ``num_layers``, ``num_heads`` and ``ffn_size`` must keep to.
+def count_flops(shape: Shape, length: int) -> int:
+    """Return the floating point operations of all matrix products for one window.
 
-    Each constraint holds where its parameter is not part of the search. If the teacher's layers
-    differ, they allow what its widest layer allows.
+    A multiplication and its addition are two operations. Biases, layer norms, softmax, activations
+    and the look-up of embeddings are not counted: they are no matrix products.
+
+    Args:
+        shape: That of the model.
+        length: Tokens in the window.
     """
-    return tuple(_between(name, low, high) for name, (low, high) in _limits(teacher).items())
+    hidden, size, rank = shape.hidden_size, shape.embedding_size, shape.embedding_rank
+    width = shape.head_dim * sum(shape.heads_per_layer)
+    # Multiply-adds for each token. Query, key, value and output are four matrices; scores and
+    # weighted sums are a product with each token of the window.
+    attention = width * (4 * hidden + 2 * length)
+    feed_forward = sum(shape.ffn_per_layer) * 2 * hidden
+    embeddings = rank * size + (size * hidden if size != hidden else 0)
+    head = 2 * hidden
+    return 2 * length * (embeddings + attention + feed_forward + head)
 
 
-def _limits(teacher: Shape) -> dict[str, tuple[int, int]]:
-    """Return the lowest and highest value of each parameter that a student can have."""
+@lru_cache(maxsize=4096)
+def safetensors_bytes(shape: Shape) -> int:
+    """Return the size in bytes of the ``model.safetensors`` that holds the weights in float32.
+
+    Eight bytes with the header's length, the header, filled up to a multiple of eight bytes, and
+    the weights in the order of their names: https://huggingface.co/docs/safetensors, "Format".
+    """
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for name, sizes in sorted(_weights(shape).items()):
+        begin, end = end, end + BYTES_PER_WEIGHT * prod(sizes)
+        header[name] = {"dtype": "F32", "shape": sizes, "data_offsets": (begin, end)}
+    length = len(json.dumps(header, separators=(",", ":")))
+    return 8 + -(-length // 8) * 8 + end
+
+
+def _weights(shape: Shape) -> dict[str, tuple[int, ...]]:
+    """Return the sizes of all weights by their names in the model's state."""
+    hidden, size, rank = shape.hidden_size, shape.embedding_size, shape.embedding_rank
+    weights: dict[str, tuple[int, ...]] = {
+        "word_embeddings.weight": (shape.vocab_size, rank or size),
+        "position_embeddings.weight": (shape.max_position_embeddings, size),
+        **_norm("LayerNorm", size),
+    }
+    if rank:
+        weights["word_embeddings.projection.weight"] = (size, rank)
+    if shape.type_vocab_size:
+        weights["token_type_embeddings.weight"] = (shape.type_vocab_size, size)
+    if size != hidden:
+        weights |= _linear("projection", hidden, size)
+    weights = {f"bert.embeddings.{name}": sizes for name, sizes in weights.items()}
+    for layer, (heads, neurons) in enumerate(
+        zip(shape.heads_per_layer, shape.ffn_per_layer, strict=True)
+    ):
+        for name, sizes in _layer(hidden, heads * shape.head_dim, neurons).items():
+            weights[f"bert.encoder.layer.{layer}.{name}"] = sizes
+    return weights | _linear("qa_outputs", 2, hidden)
+
+
+def _layer(hidden: int, width: int, neurons: int) -> dict[str, tuple[int, ...]]:
     return {
-        "num_layers": (1, teacher.num_layers),
-        "num_heads": (0, max(teacher.heads_per_layer)),
-        "ffn_size": (1, max(teacher.ffn_per_layer)),
+        **_linear("attention.self.query", width, hidden),
+        **_linear("attention.self.key", width, hidden),
+        **_linear("attention.self.value", width, hidden),
+        **_linear("attention.output.dense", hidden, width),
+        **_norm("attention.output.LayerNorm", hidden),
+        **_linear("intermediate.dense", neurons, hidden),
+        **_linear("output.dense", hidden, neurons),
+        **_norm("output.LayerNorm", hidden),
     }
 
 
-def _rule(name: str, low: int, high: int) -> str:
-    return f"{name} must be between {low} and the teacher's {high}"
+def _linear(name: str, outputs: int, inputs: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
 
 
-def _between(name: str, low: int, high: int) -> Constraint:
-    def holds(parameters: Parameters) -> bool:
-        return name not in parameters or low <= int(parameters[name]) <= high
+def _norm(name: str, width: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (width,), f"{name}.bias": (width,)}
 
-    return Constraint(name=_rule(name, low, high), holds=holds)
+
+def _check(name: str, value: int, *, low: int, high: int) -> None:
+    """Check that a student does not have more of something than its teacher.
+
+    Raises:
+        ArchitectureError: If it does, or has too little.
+    """
+    if not low <= value <= high:
+        raise ArchitectureError(
+            f"{name} must be between {low} and the teacher's {high}, but got {value}; change it, "
+            "or take a larger teacher"
+        )

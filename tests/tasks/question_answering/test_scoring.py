@@ -1,8 +1,11 @@
 import json
 import math
+import random
+import statistics
 import string
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +19,7 @@ from limbeck.tasks.question_answering.scoring import (
     read_predictions,
     score,
     score_v1,
+    score_with_errors,
 )
 
 
@@ -156,6 +160,92 @@ def test_scores_by_hand() -> None:
             "NoAns_total": 2,
         }
     )
+
+
+def test_errors_by_hand() -> None:
+    questions = QuestionSet(
+        (question("a", "red dog"), question("b", "Rome"), question("c"), question("d"))
+    )
+    predictions = {"a": "dog", "b": "Rome", "c": "", "d": "Oslo"}
+    # Exact is 0, 1, 1, 0 and F1 2/3, 1, 1, 0: squared distances from 2/3 of 0, 1/9, 1/9 and 4/9.
+    assert score_with_errors(questions, predictions).errors == pytest.approx(
+        {
+            "exact": 100 * math.sqrt(1 / 3 / 4),
+            "f1": 100 * math.sqrt(6 / 9 / 3 / 4),
+            "HasAns_exact": 50.0,
+            "HasAns_f1": 100 / 6,
+            "NoAns_exact": 50.0,
+            "NoAns_f1": 50.0,
+        }
+    )
+
+
+def test_errors_of_exact_match_on_real_predictions_are_binomial(shared_data: Path) -> None:
+    questions = read_squad(shared_data / "squad" / "dev-v2.0.json.gz")
+    predictions = read_predictions(shared_data / "squad" / "predictions" / "bert-v2.0.json")
+    scores = score_with_errors(questions, predictions)
+    assert scores.values == score(questions, predictions)
+    for prefix in ("", "HasAns_", "NoAns_"):
+        share, count = (scores.values[f"{prefix}{name}"] for name in ("exact", "total"))
+        binomial = math.sqrt(share * (100 - share) / (count - 1))
+        assert scores.errors[f"{prefix}exact"] == pytest.approx(binomial)
+    assert scores.errors["exact"] == pytest.approx(0.4, abs=0.1)
+    assert scores.errors.keys() == scores.values.keys() - {"total", "HasAns_total", "NoAns_total"}
+
+
+def test_errors_are_how_far_scores_of_other_questions_lie_apart() -> None:
+    """Sets of 50 questions are drawn 400 times from one world."""
+    generator = np.random.default_rng(0)
+    kinds = [(("red dog is big",), "dog"), (("Rome",), "Rome"), (("Rome",), "Oslo"), ((), "")]
+    f1, errors = [], []
+    for _ in range(400):
+        drawn = [kinds[kind] for kind in generator.choice(4, size=50, p=[0.3, 0.3, 0.2, 0.2])]
+        scores = score_with_errors(
+            QuestionSet(tuple(question(str(i), *gold) for i, (gold, _) in enumerate(drawn))),
+            {str(i): predicted for i, (_, predicted) in enumerate(drawn)},
+        )
+        f1.append(scores.values["f1"])
+        errors.append(scores.errors["f1"])
+    # Of 400 numbers, the standard deviation is known to 3.5 %.
+    assert statistics.mean(errors) == pytest.approx(statistics.stdev(f1), rel=0.1)
+
+
+def test_a_single_question_of_its_kind_has_no_error() -> None:
+    questions = QuestionSet((question("a", "Paris"), question("b", "Rome"), question("c")))
+    scores = score_with_errors(questions, {"a": "Paris", "b": "Paris", "c": ""})
+    assert list(scores.errors) == ["exact", "f1", "HasAns_exact", "HasAns_f1"]
+
+
+def test_errors_at_the_best_threshold_by_hand() -> None:
+    questions = QuestionSet(
+        (question("a", "Paris"), question("b"), question("c", "Rome"), question("d"))
+    )
+    predictions = {"a": "Paris", "b": "London", "c": "Rome", "d": "Oslo"}
+    na_probs = {"d": 0.9, "c": 0.4, "b": 0.3, "a": 0.1}
+    # Only a is answered: it, b and d are right.
+    scores = score_with_errors(questions, predictions, na_probs=na_probs)
+    assert scores.errors["best_exact"] == scores.errors["best_f1"] == 25.0
+    assert "best_exact_thresh" not in scores.errors
+
+
+ANSWERS = st.lists(st.sampled_from(["red", "dog", "big"]), min_size=1, max_size=3).map(" ".join)
+
+
+@given(st.lists(st.tuples(ANSWERS | st.none(), ANSWERS), min_size=2, max_size=9), st.randoms())
+def test_errors_at_the_best_threshold_are_those_of_scoring_with_it(
+    cases: list[tuple[str | None, str]], chance: random.Random
+) -> None:
+    questions = QuestionSet(
+        tuple(question(str(i), *([gold] if gold else [])) for i, (gold, _) in enumerate(cases))
+    )
+    predictions = {str(i): predicted for i, (_, predicted) in enumerate(cases)}
+    na_probs = dict(zip(predictions, chance.sample(range(1, 99), len(cases)), strict=True))
+    best = score_with_errors(questions, predictions, na_probs=na_probs)
+    for name in ("exact", "f1"):
+        limit = best.values[f"best_{name}_thresh"]
+        there = score_with_errors(questions, predictions, na_probs=na_probs, na_prob_thresh=limit)
+        assert there.values[name] == pytest.approx(best.values[f"best_{name}"])
+        assert there.errors[name] == pytest.approx(best.errors[f"best_{name}"])
 
 
 def test_version_1_scores_by_hand() -> None:
