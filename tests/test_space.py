@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from scipy.stats import truncnorm
 
 from limbeck.errors import ConfigError, ParameterError
 from limbeck.space import (
@@ -17,6 +18,7 @@ from limbeck.space import (
     Float,
     Integer,
     Parameter,
+    Prior,
     SearchSpace,
     Value,
     did_you_mean,
@@ -367,6 +369,96 @@ def test_parameters_outside_the_space_are_refused(parameters, message):
     for use in (SPACE.validate, SPACE.encode):
         with pytest.raises(ParameterError, match=rf"^{message}$"):
             use(parameters)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        (PARAMETERS, True),
+        ({**PARAMETERS, "width": 16.0}, True),
+        ({**PARAMETERS, "layers": 6}, True),  # A constraint is no matter of the space's size.
+        ({**PARAMETERS, "layer": 1}, False),
+        ({"loss": "kl"}, False),
+        ({}, False),
+        ({**PARAMETERS, "layers": 9}, False),
+        ({**PARAMETERS, "layers": "2"}, False),
+        ({**PARAMETERS, "width": 12}, False),
+        ({**PARAMETERS, "loss": "l1"}, False),
+    ],
+)
+def test_a_space_contains_what_it_validates(parameters, expected):
+    assert SPACE.contains(parameters) is expected
+
+
+@pytest.mark.parametrize("kind", [Float, Integer])
+@pytest.mark.parametrize(
+    ("prior", "message"),
+    [
+        (Prior(near=7, spread=0.1), r"near must be between 1 and 6, but got 7"),
+        (Prior(near=2, spread=0.0), r"spread must be positive and finite, but got 0\.0"),
+    ],
+)
+def test_a_prior_that_does_not_fit_its_range_is_refused(kind, prior, message):
+    with pytest.raises(ConfigError, match=rf"^space\.width\.prior: {message}$"):
+        kind(name="width", low=1, high=6, prior=prior)
+
+
+BELIEVED = SearchSpace(
+    (
+        Choice(name="loss", choices=("kl", "mse", "cosine")),
+        Float(name="rate", low=1e-5, high=1e-1, log=True, prior=Prior(near=1e-4, spread=0.5)),
+        Float(name="dropout", low=0.0, high=0.5),
+        Integer(name="layers", low=1, high=5, prior=Prior(near=5, spread=0.2)),
+    ),
+    (DEEP,),
+)
+
+
+def test_log_priors_add_up_over_the_parameters_that_have_one():
+    """At a quarter of the rate's line and nine tenths of the layers' (the last of five cells)."""
+    units = np.array(
+        [[1, 0, 0, 0.25, 0.3, 0.9], [0, 1, 0, 0.75, 0.8, 0.9], [0, 0, 1, 0.75, 0, 0.3]]
+    )
+    one_spread = -0.5
+    np.testing.assert_allclose(
+        BELIEVED.log_prior(units), [0.0, one_spread, one_spread + 9 * one_spread], atol=1e-12
+    )
+    np.testing.assert_array_equal(BELIEVED.without_priors().log_prior(units), np.zeros(3))
+
+
+def test_points_that_follow_priors_are_as_frequent_as_these_say():
+    even = np.tile((np.arange(2000)[:, None] + 0.5) / 2000, BELIEVED.dimension)
+    before = even.copy()
+    moved = BELIEVED.follow_priors(even)
+    np.testing.assert_array_equal(even, before)
+    np.testing.assert_array_equal(moved[:, [0, 1, 2, 4]], even[:, [0, 1, 2, 4]])
+    np.testing.assert_array_equal(moved[7], BELIEVED.follow_priors(even[7]))
+    shares = Counter(BELIEVED.decode(unit)["layers"] for unit in moved)
+    curve = truncnorm(-0.9 / 0.2, 0.1 / 0.2, loc=0.9, scale=0.2)
+    for layers in range(1, 6):
+        expected = curve.cdf(layers / 5) - curve.cdf((layers - 1) / 5)
+        assert shares[layers] == pytest.approx(2000 * expected, abs=1.0)
+    below = np.mean([float(BELIEVED.decode(unit)["rate"]) < 1e-4 for unit in moved])
+    assert below == pytest.approx(truncnorm(-0.5, 1.5, loc=0.25, scale=0.5).cdf(0.25), abs=1e-3)
+
+
+def test_without_priors_points_stay_where_they_are():
+    plain = BELIEVED.without_priors()
+    assert (plain.names, plain.constraints) == (BELIEVED.names, BELIEVED.constraints)
+    assert plain == plain.without_priors() != BELIEVED
+    units = np.random.default_rng(0).uniform(size=(50, plain.dimension))
+    np.testing.assert_array_equal(plain.follow_priors(units), units)
+
+
+@pytest.mark.parametrize("parameter", [RATE, LAYERS, LOSS], ids=[RATE.name, LAYERS.name, LOSS.name])
+def test_an_inert_parameter_is_searched_like_any_other(parameter):
+    inert = replace(parameter, inert=True)
+    assert inert.inert
+    assert not parameter.inert
+    for place in (0.1, 0.5, 0.9):
+        unit = (place, 0.4)
+        assert inert.decode(unit) == parameter.decode(unit)
+        assert inert.encode(inert.decode(unit)) == parameter.encode(parameter.decode(unit))
 
 
 @pytest.mark.parametrize(

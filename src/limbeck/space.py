@@ -1,15 +1,19 @@
 """Search spaces: what may be chosen for a run, and its image in the unit cube."""
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.errors import ConfigError, ParameterError
+from limbeck.scale import BellCurve, Scale
+from limbeck.scale import Prior as Prior  # Seen from outside, a word of this module.
 
 Value: TypeAlias = bool | int | float | str
 Parameters: TypeAlias = Mapping[str, Value]
@@ -25,6 +29,8 @@ class Float:
         high: Largest value.
         log: Whether equal factors, rather than equal differences, are equally far apart.
         step: Distance of neighbouring values, from ``low`` on; any value if None.
+        prior: Where good values are believed to lie; anywhere if None.
+        inert: Whether it has no effect, and is searched only to repeat an experiment.
     """
 
     name: str
@@ -32,14 +38,24 @@ class Float:
     high: float
     log: bool = False
     step: float | None = None
+    prior: Prior | None = None
+    inert: bool = False
 
     def __post_init__(self) -> None:
-        """Check the range.
+        """Check range and prior.
 
         Raises:
-            ConfigError: If the range is empty, not finite, or does not fit ``log`` and ``step``.
+            ConfigError: If the range is empty, not finite, or does not fit ``log`` and ``step``; or
+                the prior does not fit the range.
         """
-        _check_range(self.name, self.low, self.high, log=self.log, step=self.step)
+        self.scale.check(self.name)
+        if self.prior is not None:
+            self.prior.check(self.name, self.scale)
+
+    @cached_property
+    def scale(self) -> Scale:
+        """The line its values lie on."""
+        return Scale(low=self.low, high=self.high, log=self.log, step=self.step)
 
     @property
     def width(self) -> int:
@@ -49,7 +65,7 @@ class Float:
     @property
     def range_text(self) -> str:
         """For people: ``1e-05 to 0.1, log``."""
-        return _range_text(self.low, self.high, log=self.log)
+        return self.scale.text
 
     @property
     def count(self) -> int | None:
@@ -72,24 +88,21 @@ class Float:
             )
         if self.step is None:
             return float(value)
-        on_grid = _nearest_step(value, self.low, self.high, self.step)
-        if not math.isclose(on_grid, value, rel_tol=1e-9, abs_tol=1e-9 * self.step):
+        nearest = self.scale.nearest(value)
+        if not math.isclose(nearest, value, rel_tol=1e-9, abs_tol=1e-9 * self.step):
             raise ParameterError(
                 f"{self.name} must be {self.low} plus a multiple of {self.step}, but got {value}; "
-                f"the nearest is {on_grid}"
+                f"the nearest is {nearest}"
             )
-        return on_grid
+        return nearest
 
     def encode(self, value: Value) -> tuple[float]:
         """Return the value's place between 0 and 1."""
-        return (_to_unit(self.validate(value), self.low, self.high, log=self.log, step=self.step),)
+        return (self.scale.to_unit(self.validate(value)),)
 
     def decode(self, unit: Sequence[float]) -> float:
         """Return the value at a place between 0 and 1: the inverse of `encode`."""
-        number = _from_unit(unit[0], self.low, self.high, log=self.log, step=self.step)
-        return (
-            number if self.step is None else _nearest_step(number, self.low, self.high, self.step)
-        )
+        return self.scale.from_unit(unit[0])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +115,8 @@ class Integer:
         high: Largest value.
         log: Whether equal factors, rather than equal differences, are equally far apart.
         step: Distance of neighbouring values, from ``low`` on.
+        prior: Where good values are believed to lie; anywhere if None.
+        inert: Whether it has no effect, and is searched only to repeat an experiment.
     """
 
     name: str
@@ -109,14 +124,24 @@ class Integer:
     high: int
     log: bool = False
     step: int = 1
+    prior: Prior | None = None
+    inert: bool = False
 
     def __post_init__(self) -> None:
-        """Check the range.
+        """Check range and prior.
 
         Raises:
-            ConfigError: If the range is empty or does not fit ``log`` and ``step``.
+            ConfigError: If the range is empty or does not fit ``log`` and ``step``; or the prior
+                does not fit the range.
         """
-        _check_range(self.name, self.low, self.high, log=self.log, step=self.step)
+        self.scale.check(self.name)
+        if self.prior is not None:
+            self.prior.check(self.name, self.scale)
+
+    @cached_property
+    def scale(self) -> Scale:
+        """The line its values lie on."""
+        return Scale(low=self.low, high=self.high, log=self.log, step=self.step)
 
     @property
     def width(self) -> int:
@@ -126,7 +151,7 @@ class Integer:
     @property
     def range_text(self) -> str:
         """For people: ``1 to 6``."""
-        return _range_text(self.low, self.high, log=self.log)
+        return self.scale.text
 
     @property
     def count(self) -> int:
@@ -153,12 +178,11 @@ class Integer:
 
     def encode(self, value: Value) -> tuple[float]:
         """Return the value's place between 0 and 1, in the cell that decodes to it."""
-        return (_to_unit(self.validate(value), self.low, self.high, log=self.log, step=self.step),)
+        return (self.scale.to_unit(self.validate(value)),)
 
     def decode(self, unit: Sequence[float]) -> int:
         """Return the value in whose cell a place between 0 and 1 lies: the inverse of `encode`."""
-        number = _from_unit(unit[0], self.low, self.high, log=self.log, step=self.step)
-        return int(_nearest_step(number, self.low, self.high, self.step))
+        return int(self.scale.from_unit(unit[0]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,11 +194,13 @@ class Choice:
         choices: The values, at least one, all different.
         ordered: Whether neighbours in ``choices`` are alike, so that one coordinate can stand for
             all of them; otherwise each choice has a coordinate of its own (one-hot).
+        inert: Whether it has no effect, and is searched only to repeat an experiment.
     """
 
     name: str
     choices: tuple[Value, ...]
     ordered: bool = False
+    inert: bool = False
 
     def __post_init__(self) -> None:
         """Check the choices.
@@ -304,6 +330,14 @@ class SearchSpace:
             raise ParameterError(f"parameters must be complete, but {missing} are missing")
         return {p.name: p.validate(parameters[p.name]) for p in self.parameters}
 
+    def contains(self, parameters: Parameters) -> bool:
+        """Return whether `validate` accepts the parameters: complete, known and in range."""
+        try:
+            self.validate(parameters)
+        except ParameterError:
+            return False
+        return True
+
     def violated(self, parameters: Parameters) -> str | None:
         """Return the name of the first constraint that the parameters break, or None."""
         for constraint in self.constraints:
@@ -330,6 +364,52 @@ class SearchSpace:
             start += parameter.width
         return values
 
+    def log_prior(self, unit: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return how much good values are believed to lie at points of the unit cube.
+
+        Args:
+            unit: An ``n x dimension`` array of coordinates between 0 and 1.
+
+        Returns:
+            An ``n`` array of log densities, up to a constant: 0 without priors.
+        """
+        densities = [curve.log_density(unit[:, column]) for column, curve in self._bell_curves]
+        return np.asarray(np.sum([np.zeros(len(unit)), *densities], axis=0))
+
+    def follow_priors(self, unit: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Move uniform points of the unit cube to where good values are believed to lie.
+
+        Args:
+            unit: A ``dimension`` or ``n x dimension`` array of coordinates between 0 and 1.
+
+        Returns:
+            An array like it; coordinates without prior stay as they are.
+        """
+        moved = unit.copy()
+        for column, curve in self._bell_curves:
+            moved[..., column] = curve.quantile(unit[..., column])
+        return moved
+
+    def without_priors(self) -> "SearchSpace":
+        """Return the same space, of which nothing is believed."""
+        return replace(
+            self,
+            parameters=tuple(
+                parameter if isinstance(parameter, Choice) else replace(parameter, prior=None)
+                for parameter in self.parameters
+            ),
+        )
+
+    @cached_property
+    def _bell_curves(self) -> list[tuple[int, BellCurve]]:
+        """The priors over the unit cube, each with its coordinate."""
+        columns = itertools.accumulate((p.width for p in self.parameters), initial=0)
+        return [
+            (column, p.prior.over(p.scale))
+            for column, p in zip(columns, self.parameters, strict=False)
+            if not isinstance(p, Choice) and p.prior is not None
+        ]
+
 
 def did_you_mean(name: str, valid: Sequence[str]) -> str:
     """Return the end of an error message that names the valid name nearest to ``name``."""
@@ -339,54 +419,5 @@ def did_you_mean(name: str, valid: Sequence[str]) -> str:
     return f"; valid names are {', '.join(sorted(valid))}"
 
 
-def _range_text(low: float, high: float, *, log: bool) -> str:
-    return f"{low:g} to {high:g}{', log' if log else ''}"
-
-
 def _identity(value: Value) -> tuple[bool, Value]:
     return (isinstance(value, bool), value)
-
-
-def _check_range(name: str, low: float, high: float, *, log: bool, step: float | None) -> None:
-    if not (math.isfinite(low) and math.isfinite(high) and low <= high):
-        raise ConfigError(f"space.{name}: low <= high must hold, but got (low={low}, high={high})")
-    if log and low <= 0:
-        raise ConfigError(f"space.{name}: log = true needs low > 0, but got low={low}")
-    if step is None:
-        return
-    if not 0 < step < math.inf:
-        raise ConfigError(f"space.{name}: step must be positive and finite, but got {step}")
-    steps = (high - low) / step
-    if not math.isclose(steps, round(steps), abs_tol=1e-6):
-        raise ConfigError(
-            f"space.{name}: high must be low plus a multiple of step, but got "
-            f"(low={low}, high={high}, step={step})"
-        )
-
-
-def _nearest_step(number: float, low: float, high: float, step: float) -> float:
-    on_grid = low + round((number - low) / step) * step
-    # 0.1 + 2 * 0.1 is a little more than 0.3; people and duplicates want 0.3.
-    return min(max(round(on_grid, 12 - math.floor(math.log10(step))), low), high)
-
-
-def _cell_bounds(low: float, high: float, *, log: bool, step: float | None) -> tuple[float, float]:
-    """Return the range widened by half a step, so that all values have cells of full size."""
-    half = 0.0 if step is None else step / 2
-    if log:
-        # A whole step wide, a first value at or below half a step would have no logarithm.
-        return math.log(max(low - half, low / 2)), math.log(high + half)
-    return low - half, high + half
-
-
-def _to_unit(number: float, low: float, high: float, *, log: bool, step: float | None) -> float:
-    start, end = _cell_bounds(low, high, log=log, step=step)
-    if start == end:
-        return 0.5
-    return ((math.log(number) if log else number) - start) / (end - start)
-
-
-def _from_unit(unit: float, low: float, high: float, *, log: bool, step: float | None) -> float:
-    start, end = _cell_bounds(low, high, log=log, step=step)
-    place = start + min(max(unit, 0.0), 1.0) * (end - start)
-    return min(max(math.exp(place) if log else place, low), high)

@@ -11,7 +11,7 @@ from limbeck.optimize.bayesian import BayesianSampler
 from limbeck.optimize.quasirandom import QuasirandomSampler
 from limbeck.optimize.sampler import Sampler
 from limbeck.runs import Run, RunState
-from limbeck.space import Float, Parameters, SearchSpace
+from limbeck.space import Float, Integer, Parameters, Prior, SearchSpace
 from tests.optimize.problems import METRICS, MIXED, finished, mixed_size, search
 
 SQUARE = SearchSpace((Float(name="x", low=0.0, high=1.0), Float(name="y", low=0.0, high=1.0)))
@@ -21,19 +21,29 @@ COST = Metric(name="cost", goal=Goal.MINIMIZE, known=True)
 Measure = Callable[[float, float], float]
 
 
+RATE = Float(name="rate", low=1e-6, high=1e-2, log=True)
+
+
 def _cost(parameters: Parameters) -> dict[str, float]:
     return {"cost": 1 + float(parameters["x"])}
 
 
-def _sampler(*metrics: Metric) -> BayesianSampler:
-    return BayesianSampler(SQUARE, metrics, known=_cost, baseline=None, seed=0, initial_runs=6)
+def _sampler(*metrics: Metric, space: SearchSpace = SQUARE) -> BayesianSampler:
+    return BayesianSampler(space, metrics, known=_cost, baseline=None, seed=0, initial_runs=6)
 
 
-def _grid(**measures: Measure) -> list[Run]:
-    """Nine runs on a grid over the lower left quarter of the square."""
+def _believing(**priors: Prior) -> SearchSpace:
+    """The square with priors."""
+    return SearchSpace(
+        tuple(Float(name=n, low=0.0, high=1.0, prior=priors.get(n)) for n in SQUARE.names)
+    )
+
+
+def _grid(side: int = 3, **measures: Measure) -> list[Run]:
+    """Runs on a ``side x side`` grid over the lower left quarter of the square."""
     runs = []
-    for number in range(9):
-        x, y = 0.25 * (number % 3), 0.25 * (number // 3)
+    for number in range(side**2):
+        x, y = 0.5 * (number % side) / (side - 1), 0.5 * (number // side) / (side - 1)
         values = {name: float(measure(x, y)) for name, measure in measures.items()}
         runs.append(finished(number, {"x": x, "y": y}, {**_cost({"x": x}), **values}))
     return runs
@@ -189,3 +199,93 @@ def test_metrics_that_were_never_measured_together_are_learned_from() -> None:
         runs.append(dataclasses.replace(run, values=values))
     _, y = _suggested(_sampler(SCORE, other), runs)
     assert y > 0.4
+
+
+def _needle(parameters: Parameters) -> float:
+    """Grows with depth where the learning rate is within a factor of 2.5 of 3e-4; else near 0."""
+    miss = math.log10(float(parameters["rate"]) / 3e-4) / 0.4
+    return 90 * (1 - math.exp(-float(parameters["depth"]) / 4)) * math.exp(-(miss**2))
+
+
+def _depth(parameters: Parameters) -> dict[str, float]:
+    return {"size": float(parameters["depth"])}
+
+
+def _share_covered(prior: Prior | None, *, seed: int, initial_runs: int, count: int) -> float:
+    """Return the part of the best possible hypervolume that ``count`` runs reach."""
+    metrics = tuple(dataclasses.replace(metric, threshold=None) for metric in METRICS)
+    reference = {"accuracy": 0.0, "size": 13.0}
+    depth = Integer(name="depth", low=1, high=12)
+    sampler = BayesianSampler(
+        SearchSpace((depth, dataclasses.replace(RATE, prior=prior))),
+        metrics,
+        known=_depth,
+        baseline=None,
+        seed=seed,
+        initial_runs=initial_runs,
+    )
+    ideal: list[Parameters] = [{"depth": depth, "rate": 3e-4} for depth in range(1, 13)]
+    best = [finished(0, each, {**_depth(each), "accuracy": _needle(each)}) for each in ideal]
+    reached = search(sampler, _depth, count, measure=_needle)
+    return hypervolume(reached, metrics, reference) / hypervolume(best, metrics, reference)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_right_prior_speeds_the_search_up(seed: int) -> None:
+    """After six runs, two of which the model chose."""
+    helped = _share_covered(Prior(near=3e-4, spread=0.1), seed=seed, initial_runs=4, count=6)
+    assert helped > 1.4 * _share_covered(None, seed=seed, initial_runs=4, count=6)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_wrong_prior_is_overcome(seed: int) -> None:
+    """The first eight runs follow it and find almost nothing."""
+    wrong = Prior(near=1e-5, spread=0.15)
+    assert _share_covered(wrong, seed=seed, initial_runs=8, count=8) < 0.3
+    assert _share_covered(wrong, seed=seed, initial_runs=8, count=18) > 0.75
+
+
+def test_a_prior_that_believes_in_everything_alike_changes_nothing() -> None:
+    flat = Prior(near=0.3, spread=1e9)
+    runs = _grid(score=lambda x, y: math.sin(5 * x) - (y - 0.4) ** 2)
+    for metrics in ((SCORE, COST), (SCORE,), (dataclasses.replace(SCORE, threshold=2.0), COST)):
+        x, y = _suggested(_sampler(*metrics), runs)
+        flattened = _suggested(_sampler(*metrics, space=_believing(x=flat, y=flat)), runs)
+        assert flattened == pytest.approx((x, y), abs=1e-6)
+
+
+def test_a_prior_pulls_the_less_the_more_there_is_to_learn_from() -> None:
+    """The score is best at x = 0.4, the prior at 0.9."""
+    sampler = _sampler(SCORE, space=_believing(x=Prior(near=0.9, spread=0.2)))
+    few, many = (_grid(side, score=lambda x, _: -((x - 0.4) ** 2)) for side in (3, 7))
+    assert _suggested(_sampler(SCORE), few)[0] < 0.5
+    assert _suggested(sampler, few)[0] > 0.6
+    assert _suggested(sampler, many)[0] < 0.5
+
+
+def test_a_prior_pulls_also_while_no_run_is_within_the_threshold() -> None:
+    """The score rises with y alone."""
+    score = dataclasses.replace(SCORE, threshold=0.9)
+    sampler = _sampler(score, space=_believing(x=Prior(near=0.8, spread=0.05)))
+    x, y = _suggested(sampler, _grid(score=lambda _, y: y))
+    assert 0.7 < x < 0.9
+    assert y > 0.7
+
+
+def test_runs_that_teach_nothing_do_not_weaken_a_prior() -> None:
+    """A hundred failed runs; nine teach as before."""
+    sampler = _sampler(SCORE, space=_believing(x=Prior(near=0.9, spread=0.2)))
+    runs = _grid(score=lambda x, _: -((x - 0.4) ** 2))
+    failed = [
+        Run(number=9 + i, parameters={"x": 0.1, "y": 0.6 + i / 1000}, state=RunState.FAILED)
+        for i in range(100)
+    ]
+    assert _suggested(sampler, [*runs, *failed])[0] > 0.6
+
+
+def test_a_prior_for_cheap_students_does_not_hide_the_dear_ones() -> None:
+    """Nothing bounds the cost: points that follow the prior would, at about x = 0.5."""
+    space = _believing(x=Prior(near=0.0, spread=0.15))
+    runs = _grid(5, score=lambda x, _: x**2)
+    x, _ = _suggested(_sampler(SCORE, COST, space=space), runs)
+    assert x > 0.6

@@ -1,12 +1,14 @@
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.stats import qmc
 
 from limbeck.optimize.candidates import Candidate, CandidateSearch
 from limbeck.optimize.sampler import Identity, identity
-from limbeck.space import Choice, Float, Integer, Parameters, SearchSpace
+from limbeck.space import Choice, Float, Integer, Parameters, Prior, SearchSpace
 from tests.optimize.problems import METRICS, SMALL, small_allowed, small_size
 
 SPACE = SearchSpace(
@@ -88,6 +90,35 @@ def test_every_candidate_is_allowed_new_and_as_it_would_be_run() -> None:
     for candidate in judged:
         np.testing.assert_array_equal(candidate.unit, SMALL.encode(candidate.parameters))
         assert candidate.known == small_size(candidate.parameters)
+
+
+def _first_batch(space: SearchSpace) -> list[Candidate]:
+    """Return the candidates that are judged before any is known to be good."""
+    batches: list[list[Candidate]] = []
+
+    def record(candidates: Sequence[Candidate]) -> NDArray[np.float64]:
+        batches.append(list(candidates))
+        return np.zeros(len(candidates))
+
+    _search(space).best(record, near=[])
+    return batches[0]
+
+
+LINE = Float(name="x", low=0.0, high=1.0)
+
+
+def test_without_priors_candidates_are_the_points_of_the_sequence() -> None:
+    judged = [candidate.parameters["x"] for candidate in _first_batch(SearchSpace((LINE,)))]
+    sequence = qmc.Sobol(1, scramble=True, rng=np.random.default_rng(0)).random(512)
+    assert judged == sequence[:, 0].tolist()
+
+
+def test_half_of_the_candidates_follow_the_priors_and_half_are_even() -> None:
+    """Of the prior's distribution 0.2 % are below 0.6, of the whole line 60 %."""
+    believed = dataclasses.replace(LINE, prior=Prior(near=0.9, spread=0.1))
+    places = np.array([c.parameters["x"] for c in _first_batch(SearchSpace((believed,)))])
+    assert (places[:256] < 0.6).sum() <= 1
+    assert sorted(np.floor(256 * places[256:])) == list(range(256))
 
 
 def test_there_may_be_nothing_left() -> None:

@@ -26,6 +26,12 @@ from limbeck.runs import Run, RunState
 from limbeck.space import Parameters, SearchSpace, Value
 
 _REFERENCE_SAMPLE = 256
+_PRIOR_WEIGHT = 2.5
+"""``beta`` of Hvarfner et al., who take a tenth of the budget: so it is right for some 25 runs.
+
+It does not follow the budget, which may be raised later. A larger one gains little where the prior
+is right, since the first runs follow it anyway, and takes much longer to overcome a wrong one.
+"""
 
 
 class BayesianSampler(Sampler):
@@ -41,6 +47,11 @@ class BayesianSampler(Sampler):
     The frontier to be improved is that of the surrogates' means at the finished runs: with noise, a
     lucky value would otherwise stand for good and forbid to look near it again. Pending runs take
     part with the means expected of them.
+
+    Priors of the space weight what is maximized, the less the more runs there are to learn from:
+    it is multiplied by ``prior ** (beta / n)`` after ``n`` runs that taught something (Hvarfner,
+    Stoll, Souza, Lindauer, Hutter, Nardi: "piBO: augmenting acquisition functions with user
+    beliefs for Bayesian optimization", ICLR 2022, eq. 6).
 
     The reference point is every metric's threshold. For a metric without one it is a tenth of the
     range worse than the worst value: of all finished runs, or, if the metric is known, of a fixed
@@ -118,7 +129,13 @@ class BayesianSampler(Sampler):
             taken=frozenset(identity(self._space, run.parameters) for run in ordered),
             rng=np.random.default_rng([self._seed, len(ordered)]),
         )
-        return search.best(*self._acquisition(ordered, beliefs))
+        acquisition, near = self._acquisition(ordered, beliefs)
+        weight = _PRIOR_WEIGHT / max(len(values) for values in beliefs.seen.values())
+
+        def with_priors(candidates: Sequence[Candidate]) -> NDArray[np.float64]:
+            return acquisition(candidates) + weight * self._space.log_prior(_units(candidates))
+
+        return search.best(with_priors, near)
 
     def _acquisition(
         self, runs: Sequence[Run], beliefs: Beliefs
@@ -184,9 +201,11 @@ class BayesianSampler(Sampler):
     @cached_property
     def _known_sample(self) -> list[dict[str, float]]:
         """Known metrics at points spread over the space: a constant of the sampler."""
-        points = allowed_points(self._space, self._metrics, known=self._known, seed=self._seed)
+        # A narrow prior would hide the range, and with it all that is beyond the reference point.
+        space = self._space.without_priors()
+        points = allowed_points(space, self._metrics, known=self._known, seed=self._seed)
         sample = [
-            allowed_known_values(point, space=self._space, metrics=self._metrics, known=self._known)
+            allowed_known_values(point, space=space, metrics=self._metrics, known=self._known)
             for point in itertools.islice(points, _REFERENCE_SAMPLE)
         ]
         return [values for values in sample if values is not None]
@@ -207,9 +226,12 @@ def _check(judged: Sequence[Metric], initial_runs: int | None) -> None:
         raise ConfigError(f"initial_runs must be at least 1, but got {initial_runs}")
 
 
+def _units(candidates: Sequence[Candidate]) -> NDArray[np.float64]:
+    return np.stack([candidate.unit for candidate in candidates])
+
+
 def _predict(beliefs: Beliefs, candidates: Sequence[Candidate]) -> Prediction:
-    units = np.stack([candidate.unit for candidate in candidates])
-    return beliefs.predict(units, [candidate.known for candidate in candidates])
+    return beliefs.predict(_units(candidates), [candidate.known for candidate in candidates])
 
 
 def _stacked(

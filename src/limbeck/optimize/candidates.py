@@ -67,16 +67,16 @@ class CandidateSearch:
     def best(self, acquisition: Acquisition, near: Sequence[Parameters]) -> Candidate | None:
         """Return the best candidate found, or None if no allowed parameters were met.
 
-        Quasirandom points and mutants of good runs come first; then rounds of mutants of the best
-        so far, with smaller and smaller steps. Among equals the earliest wins.
+        Quasirandom points, half of which follow the priors, and mutants of good runs come first;
+        then rounds of mutants of the best so far, with smaller and smaller steps. Among equals the
+        earliest wins.
 
         Args:
             acquisition: What to maximize.
             near: Parameters of good runs.
         """
         seen = set(self.taken)
-        points = itertools.islice(sobol_points(self.space.dimension, self.rng), _SOBOL_POINTS)
-        pool = self._admit((self.space.decode(unit) for unit in points), seen)
+        pool = self._admit((self.space.decode(unit) for unit in self._spread_points()), seen)
         parents = [near[i % len(near)] for i in range(_FRONTIER_MUTANTS)] if near else []
         pool += self._admit((self._mutant(parent, _FIRST_STEP) for parent in parents), seen)
         if not pool:
@@ -91,6 +91,14 @@ class CandidateSearch:
                 pool += found
                 worth = np.concatenate([worth, acquisition(found)])
         return pool[int(np.argmax(worth))]
+
+    def _spread_points(self) -> NDArray[np.float64]:
+        """Return quasirandom points of the unit cube, the first half of them as priors say."""
+        points = itertools.islice(sobol_points(self.space.dimension, self.rng), _SOBOL_POINTS)
+        units = np.stack(list(points))
+        # The first half of a Sobol sequence's points is as even as all; every second point is not.
+        believed, even = np.split(units, 2)
+        return np.concatenate([self.space.follow_priors(believed), even])
 
     def _admit(self, proposals: Iterable[Parameters], seen: set[Identity]) -> list[Candidate]:
         admitted = []

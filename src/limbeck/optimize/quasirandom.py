@@ -1,4 +1,4 @@
-"""Points spread evenly over the search space, whatever the results."""
+"""Points spread over the search space as its priors say, else evenly, whatever the results."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,8 @@ class QuasirandomSampler(Sampler):
     """The baseline, then the points of one scrambled Sobol sequence.
 
     The next point is the first of the sequence that no run has. Small spaces, of which the sequence
-    hits the last points late, are then enumerated in random order.
+    hits the last points late, are then enumerated in random order. Along a parameter with a prior
+    the points are as frequent as the prior says.
 
     Args:
         space: Where to search.
@@ -74,21 +75,25 @@ class QuasirandomSampler(Sampler):
 def allowed_points(
     space: SearchSpace, metrics: Sequence[Metric], *, known: KnownMetrics, seed: int
 ) -> Iterator[dict[str, Value]]:
-    """Yield different allowed parameters, evenly spread, until there seem to be no more.
+    """Yield different allowed parameters, spread as priors say, until there seem to be no more.
 
     A scrambled Sobol sequence is followed until as many of its points in a row as a finite space
-    has (or 16,384) bring nothing new; a space of at most 16,384 points is then enumerated, so
-    that none of its points is missed.
+    has (or 16,384) bring nothing new. If it followed priors, narrow ones may have kept it from
+    most of the space: it begins again without them. A space of at most 16,384 points is then
+    enumerated, so that none of its points is missed.
     """
     patience = _PATIENCE if space.count is None else min(space.count, _PATIENCE)
     seen: set[Identity] = set()
-    idle = 0
-    units = sobol_points(space.dimension, np.random.default_rng(seed))
-    while idle < patience:
-        point = space.decode(next(units))
-        key = identity(space, point)
-        idle += 1
-        if key not in seen:
+    plain = space.without_priors()
+    for each in [plain] if plain == space else [space, plain]:
+        idle = 0
+        units = sobol_points(space.dimension, np.random.default_rng(seed))
+        while idle < patience:
+            point = each.decode(each.follow_priors(next(units)))
+            key = identity(space, point)
+            idle += 1
+            if key in seen:
+                continue
             seen.add(key)
             if allowed_known_values(point, space=space, metrics=metrics, known=known) is not None:
                 idle = 0
