@@ -36,7 +36,19 @@ def test_an_outcome_is_an_end(state, ended):
             Outcome(state=state)
 
 
+def test_a_standard_error_without_its_value_is_refused():
+    """The store keeps it beside the value: it would be lost."""
+    values, errors = {"exact": 60.0, "f1": 64.0}, {"exact": 1.5}
+    assert Outcome(state=RunState.FINISHED, values=values, errors=errors).errors == errors
+    with pytest.raises(
+        ValueError, match=r"^a standard error needs its value, but got only em, f2$"
+    ):
+        Outcome(state=RunState.FINISHED, values=values, errors={"f2": 1.0, "em": 1.0, "f1": 1.0})
+
+
 def test_runs_do_not_share_their_values():
     one, other = (Run(number=n, parameters={}, state=RunState.WAITING) for n in (0, 1))
     assert one.values == other.values == {}
+    assert one.errors == other.errors == {}
     assert one.values is not other.values
+    assert one.errors is not other.errors

@@ -65,6 +65,7 @@ class Outcome:
     Attributes:
         state: One of the ended states.
         values: Metric values; partial ones are kept for runs that did not finish.
+        errors: Standard errors by name of the metric, in its unit; of those that have one.
         reason: Why it did not finish, in a word (``diverged``, ``killed``); else empty.
         message: The same for people, with the values.
         artifacts: What it left behind.
@@ -73,6 +74,7 @@ class Outcome:
 
     state: RunState
     values: Mapping[str, float] = field(default_factory=dict)
+    errors: Mapping[str, float] = field(default_factory=dict)
     reason: str = ""
     message: str = ""
     artifacts: tuple[Artifact, ...] = ()
@@ -82,10 +84,13 @@ class Outcome:
         """Refuse an outcome that is none.
 
         Raises:
-            ValueError: If the state is *waiting* or *running*.
+            ValueError: If the state is *waiting* or *running*, or an error has no value.
         """
         if not self.state.ended:
             raise ValueError(f"an outcome needs an ended state, but got {self.state}")
+        alone = sorted(self.errors.keys() - self.values.keys())
+        if alone:
+            raise ValueError(f"a standard error needs its value, but got only {', '.join(alone)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +103,7 @@ class Run:
         state: Where it stands.
         owner: Who runs it, while it runs: ``host:pid:start-time``; else empty.
         values: Metric values; known metrics are there from the start.
+        errors: See `Outcome`.
         reason: See `Outcome`.
         message: See `Outcome`.
         seconds: See `Outcome`.
@@ -113,6 +119,7 @@ class Run:
     state: RunState
     owner: str = ""
     values: Mapping[str, float] = field(default_factory=dict)
+    errors: Mapping[str, float] = field(default_factory=dict)
     reason: str = ""
     message: str = ""
     seconds: float = 0.0

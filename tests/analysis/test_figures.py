@@ -4,11 +4,13 @@ import math
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from matplotlib.artist import Artist
 from matplotlib.collections import PathCollection
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
@@ -68,6 +70,18 @@ def shaded(figure: Figure) -> list[tuple[float, float, float, float]]:
     ]
 
 
+def error_bars(figure: Figure) -> list[list[tuple[float, float]]]:
+    """Return both ends of every error bar that is longer than nothing."""
+    return [
+        [tuple(end) for end in bar]
+        for container in figure.axes[0].containers
+        if isinstance(container, ErrorbarContainer)
+        for lines in container.lines[2]
+        for bar in lines.get_segments()
+        if not np.array_equal(bar[0], bar[1])
+    ]
+
+
 def tick_labels(figure: Figure) -> list[str]:
     figure.draw_without_rendering()
     return [label.get_text() for label in figure.axes[0].get_xticklabels()]
@@ -89,13 +103,39 @@ def test_what_is_not_drawn_is_counted():
     )
 
 
+def legend_texts(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_values_with_a_standard_error_get_a_bar_of_one_to_either_side():
+    runs = [
+        replace(RUNS[0], errors={"exact": 1.5}),
+        replace(RUNS[2], errors={"exact": 2.0, "num_parameters": 1e6}),
+        RUNS[3],
+        replace(RUNS[5], errors={"exact": 1.0}),  # its value cannot be drawn
+    ]
+    figure = plot_frontier(runs, METRICS)
+    assert sorted(error_bars(figure)) == [
+        [(39e6, 60.0), (41e6, 60.0)],
+        [(40e6, 58.0), (40e6, 62.0)],
+        [(66e6, 65.5), (66e6, 68.5)],
+    ]
+    assert "± one standard error" in legend_texts(figure)
+
+
+def test_runs_without_standard_errors_get_no_bars():
+    figure = plot_frontier(RUNS, METRICS)
+    assert error_bars(figure) == []
+    assert "± one standard error" not in legend_texts(figure)
+
+
 def test_title_labels_and_threshold_stand_in_the_figure():
     figure = plot_frontier(RUNS, METRICS, title="Sizes")
     (axes,) = figure.axes
     assert axes.get_title(loc="left") == "Sizes"
     assert axes.get_xlabel() == "← better    num_parameters"
     assert axes.get_ylabel() == "exact (%)    better →"
-    assert "exact ≥ 55 %" in [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "exact ≥ 55 %" in legend_texts(figure)
 
 
 def test_the_useless_side_of_a_threshold_is_shaded_within_the_limits():
@@ -115,7 +155,7 @@ def test_the_useless_side_of_a_cost_is_to_the_right():
     figure = plot_frontier(runs, (latency, Metric(name="exact", goal=Goal.MAXIMIZE)))
     ((left, _, right, _),) = shaded(figure)
     assert (left, right) == (20.0, figure.axes[0].get_xlim()[1])
-    assert "latency_ms ≤ 20 ms" in [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "latency_ms ≤ 20 ms" in legend_texts(figure)
 
 
 def test_the_line_steps_on_the_side_that_the_frontier_dominates():
@@ -213,7 +253,12 @@ def is_title(artist: Artist) -> bool:
 def test_no_label_lies_on_another_or_outside_the_figure():
     latency = Metric(name="latency_ms", goal=Goal.MINIMIZE, unit="ms", threshold=20.0)
     runs = [
-        make_run(number, 50.0 + number, 1e6, list(RunState)[number % 6], latency_ms=1.0 + number)
+        replace(
+            make_run(
+                number, 50.0 + number, 1e6, list(RunState)[number % 6], latency_ms=1.0 + number
+            ),
+            errors={"exact": 1.5},
+        )
         for number in range(60)
     ]
     figure = plot_frontier(runs, (EXACT, latency), baseline=runs[2], title="A study of sixty runs")

@@ -1,3 +1,4 @@
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ from limbeck.errors import DivergedError
 from limbeck.students.modeling import SlimBertForQuestionAnswering
 from limbeck.tasks.question_answering.dataset import Answer, Question, QuestionSet
 from limbeck.tasks.question_answering.features import Features
-from limbeck.tasks.question_answering.scoring import score
+from limbeck.tasks.question_answering.scoring import score, score_with_errors
 from tests.tiny import tiny_features
 
 CPU = Device(torch.device("cpu"), torch.float32)
@@ -143,6 +144,40 @@ def test_scores_are_those_of_the_official_script_for_the_same_answers(
     own = {key: value for key, value in result.scores.items() if not key.startswith("best_")}
     assert own == official
     assert result.scores["best_exact"] >= official["exact"]
+
+
+def test_errors_are_those_of_the_answers_and_of_the_best_threshold(
+    exam: Exam, teacher: SlimBertForQuestionAnswering
+) -> None:
+    result = examine(teacher, exam, SETTINGS, device=CPU)
+    given = score_with_errors(exam.questions, result.answers).errors
+    assert {name: result.errors[name] for name in given} == given
+    assert result.errors.keys() - given.keys() == {"best_exact", "best_f1"}
+    assert 0 < result.errors["exact"] < 50
+    # Of n questions that are right or wrong, the share says all.
+    share, n = result.scores["best_exact"], len(exam.questions)
+    expected = (share * (100 - share) / (n - 1)) ** 0.5
+    assert result.errors["best_exact"] == pytest.approx(expected)
+
+
+def test_seconds_are_those_of_the_forward_passes(exam: Exam) -> None:
+
+    class Stopwatch(Oracle):
+        began, ended = float("inf"), 0.0
+
+        @override
+        def forward(
+            self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor
+        ) -> Logits:
+            self.began = min(self.began, time.perf_counter())
+            answer = super().forward(input_ids, attention_mask, token_type_ids)
+            self.ended = time.perf_counter()
+            return answer
+
+    model = Stopwatch(exam.features)
+    start = time.perf_counter()
+    result = examine(cast(SlimBertForQuestionAnswering, model), exam, SETTINGS, device=CPU)
+    assert model.ended - model.began <= result.seconds <= time.perf_counter() - start
 
 
 def test_model_whose_logits_are_no_numbers_has_diverged(

@@ -1,5 +1,7 @@
 import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, inspect
 
 from limbeck.errors import StoreError
+from limbeck.runs import CurvePoint, Outcome, RunState
 from limbeck.store import Store
 from limbeck.store.schema import REVISION, metadata
 
@@ -89,23 +92,76 @@ def test_a_store_of_a_newer_version_is_refused_and_left_alone(url: str) -> None:
         assert store.studies() == (study,)
 
 
-@pytest.fixture
-def interrupted() -> Iterator[None]:
-    """The table ``events``, the last one, cannot be created."""
+@contextmanager
+def interrupted_at(part: str) -> Iterator[None]:
+    """Within, the statement that has this part cannot be executed."""
 
     def fail(_connection: Connection, _cursor: object, statement: str, *_rest: object) -> None:
-        if "CREATE TABLE events" in statement:
-            raise KeyboardInterrupt("no events")
+        if part in statement:
+            raise KeyboardInterrupt(part)
 
     event.listen(Engine, "before_cursor_execute", fail)
-    yield
+    with pytest.raises(KeyboardInterrupt, match=part):
+        yield
     event.remove(Engine, "before_cursor_execute", fail)
 
 
-@pytest.mark.usefixtures("interrupted")
 def test_a_failing_migration_leaves_an_empty_database(url: str) -> None:
-    with pytest.raises(KeyboardInterrupt, match="no events"):
+    with interrupted_at("CREATE TABLE events"):  # the last one
         Store(url)
     engine = create_engine(url)
     assert inspect(engine).get_table_names() == []
     engine.dispose()
+
+
+@pytest.fixture
+def oldest(tmp_path: Path, url: str) -> Path:
+    """A store of the first version, with a finished run."""
+    path = tmp_path / "runs.db"
+    script = (Path(__file__).parent / "schema-0001.sql").read_text(encoding="utf-8")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(script)
+    return path
+
+
+@pytest.mark.usefixtures("oldest")
+def test_a_store_of_the_first_version_is_upgraded_with_all_that_it_holds(url: str) -> None:
+    with Store(url) as store:
+        [study] = store.studies()
+        assert (study.name, study.budget, study.seed, study.config) == ("bert", 4, 7, "seed = 7")
+        run, running = store.runs("bert")
+        assert (run.parameters, run.state, run.attempts) == (
+            {"num_layers": 3, "learning_rate": 5e-05},
+            RunState.FINISHED,
+            1,
+        )
+        assert (run.values, run.errors) == ({"num_parameters": 45e6, "exact": 61.5}, {})
+        assert [artifact.name for artifact in run.artifacts] == ["model"]
+        assert store.points("bert", 0) == (
+            CurvePoint(step=10, metric="loss", value=2.5, seconds=4.0),
+        )
+        assert [noted.kind for noted in store.events("bert")] == ["resumed"]
+        outcome = Outcome(state=RunState.FINISHED, values={"exact": 60.0}, errors={"exact": 1.5})
+        store.end_run("bert", 1, outcome, owner=running.owner)
+        assert store.run("bert", 1).errors == {"exact": 1.5}
+
+
+@pytest.mark.usefixtures("oldest")
+def test_an_upgraded_store_has_the_tables_of_a_new_one(url: str, tmp_path: Path) -> None:
+    new = f"sqlite:///{tmp_path}/new.db"
+    Store(new).close()
+    Store(url).close()
+    assert definitions(url) == definitions(new)
+
+
+def test_a_failing_upgrade_leaves_the_older_store_as_it_was(oldest: Path, url: str) -> None:
+    def dump() -> list[str]:
+        with closing(sqlite3.connect(oldest)) as connection:
+            return list(connection.iterdump())
+
+    before = dump()
+    with interrupted_at("ADD COLUMN standard_error"):
+        Store(url)
+    assert dump() == before
+    with Store(url) as store:
+        assert store.run("bert", 0).values["exact"] == 61.5

@@ -150,6 +150,7 @@ class TestEnding:
         outcome = Outcome(
             state=RunState.STOPPED,
             values={"exact": 61.5, "size": 11.0},
+            errors={"exact": 1.75},
             reason="pruned",
             message="below the median: 61.5",
             artifacts=(MODEL, LOG),
@@ -161,6 +162,7 @@ class TestEnding:
             state=RunState.STOPPED,
             owner="",
             values={"flops": 5.0, "exact": 61.5, "size": 11.0},
+            errors={"exact": 1.75},
             reason="pruned",
             message="below the median: 61.5",
             artifacts=(MODEL, LOG),

@@ -130,6 +130,13 @@ class TestValues:
         values = store.run("bert", 0).values
         assert [(value, type(value)) for value in values.values()] == [(0.5, float), (3.0, float)]
 
+    def test_an_error_of_zero_is_one_and_none_is_none(self, store: Store) -> None:
+        ask(store)
+        errors = {"exact": 0.0, "f1": 1 / 3}
+        outcome = replace(finished(exact=100.0, f1=50.0, bytes=9.0), errors=errors)
+        store.end_run("bert", 0, outcome, owner=ME)
+        assert store.run("bert", 0).errors == errors
+
     @settings(max_examples=25, deadline=None)
     @given(
         parameters=st.dictionaries(
@@ -153,6 +160,7 @@ class TestValues:
             (name, type(value), value) for name, value in parameters.items()
         ]
         assert list(run.values.items()) == list(values.items())
+        assert run.errors == {}
 
 
 def test_all_runs_are_read_with_as_many_queries_as_one(store: Store) -> None:

@@ -65,6 +65,8 @@ def plot_frontier(
 ) -> Figure:
     """Draw the finished runs, the frontier among them, the baseline and the thresholds.
 
+    Values that have a standard error get a bar of one to either side.
+
     Args:
         runs: All runs of the study. Those that cannot be drawn are counted in a note.
         metrics: The metrics of the study. The first two optimized ones are drawn, one to be
@@ -93,6 +95,7 @@ def plot_frontier(
         axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", color=DARK_GREY)
         return figure
     _draw_groups(axes, _groups(drawn, metrics, baseline), across, up)
+    _draw_errors(axes, drawn, across, up)
     _draw_edge(axes, usable_runs(drawn, metrics), across, up)
     _set_scales(axes, drawn, across, up)
     _draw_thresholds(axes, across, up)
@@ -199,6 +202,24 @@ def _draw_groups(axes: Axes, groups: dict[str, list[Run]], across: Metric, up: M
                 label=f"{name} (n = {len(groups[name])})",
                 zorder=10 - depth,
             )
+
+
+def _draw_errors(axes: Axes, drawn: Sequence[Run], across: Metric, up: Metric) -> None:
+    across_errors, up_errors = (
+        [run.errors.get(metric.name, 0.0) for run in drawn] for metric in (across, up)
+    )
+    if any(across_errors) or any(up_errors):
+        axes.errorbar(
+            _values(drawn, across),
+            _values(drawn, up),
+            xerr=across_errors if any(across_errors) else None,
+            yerr=up_errors if any(up_errors) else None,
+            fmt="none",
+            ecolor=PALE_GREY,
+            elinewidth=0.6,
+            label="± one standard error",
+            zorder=1,
+        )
 
 
 def _draw_edge(axes: Axes, usable: Sequence[Run], across: Metric, up: Metric) -> None:

@@ -1,5 +1,6 @@
 """A model's answers to a set of questions, scored as the official script would."""
 
+import time
 from dataclasses import dataclass
 
 from limbeck.config import DataSettings
@@ -9,7 +10,7 @@ from limbeck.students.modeling import SlimBertForQuestionAnswering
 from limbeck.tasks.question_answering.answers import best_answers
 from limbeck.tasks.question_answering.dataset import QuestionSet
 from limbeck.tasks.question_answering.features import Features
-from limbeck.tasks.question_answering.scoring import score
+from limbeck.tasks.question_answering.scoring import score_with_errors
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,16 @@ class Result:
         null_odds: Per question id, how far the null answer's score is above the best answer's.
         scores: The official scores of ``answers``, and what the best threshold on ``null_odds``
             would make of them (``best_exact``, ``best_f1`` and where).
+        errors: Standard errors of the scores that have one, in percentage points; see
+            `limbeck.tasks.question_answering.scoring.Scores`.
+        seconds: Wall time of the forward passes over all windows, with the making of their batches.
     """
 
     answers: dict[str, str]
     null_odds: dict[str, float]
     scores: dict[str, float]
+    errors: dict[str, float]
+    seconds: float
 
 
 def examine(
@@ -49,7 +55,9 @@ def examine(
         settings: The longest answer.
         device: Where to compute.
     """
+    start = time.perf_counter()
     logits = predict_logits(model, exam.features, device=device)
+    seconds = time.perf_counter() - start
     found = best_answers(
         exam.questions,
         exam.features,
@@ -62,8 +70,16 @@ def examine(
     answers = found.texts
     if exam.questions.has_unanswerable:
         answers = {key: "" if found.null_odds[key] > 0 else text for key, text in answers.items()}
-    best = score(exam.questions, found.texts, na_probs=found.null_odds)
-    scores = score(exam.questions, answers) | {
-        key: value for key, value in best.items() if key.startswith("best_")
-    }
-    return Result(answers=answers, null_odds=found.null_odds, scores=scores)
+    best = score_with_errors(exam.questions, found.texts, na_probs=found.null_odds)
+    given = score_with_errors(exam.questions, answers)
+    return Result(
+        answers=answers,
+        null_odds=found.null_odds,
+        scores=given.values | _of_best(best.values),
+        errors=given.errors | _of_best(best.errors),
+        seconds=seconds,
+    )
+
+
+def _of_best(named: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in named.items() if name.startswith("best_")}

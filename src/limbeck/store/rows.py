@@ -101,6 +101,11 @@ def load_runs(connection: Connection, which: ColumnElement[bool]) -> tuple[Run, 
             state=row.state,
             owner=row.owner,
             values={item.name: item.value for item in run_values[row.id]},
+            errors={
+                item.name: item.standard_error
+                for item in run_values[row.id]
+                if item.standard_error is not None
+            },
             reason=row.reason,
             message=row.message,
             seconds=row.seconds,
@@ -164,12 +169,28 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str
         connection.execute(table.insert(), rows)
 
 
-def insert_values(connection: Connection, run_id: int, values: Mapping[str, float]) -> None:
-    """Insert metric values of a run, in the place of those that have the same names."""
+def insert_values(
+    connection: Connection,
+    run_id: int,
+    values: Mapping[str, float],
+    *,
+    errors: Mapping[str, float],
+) -> None:
+    """Insert metric values of a run, in the place of those that have the same names.
+
+    Args:
+        connection: In a transaction.
+        run_id: Id of the run.
+        values: The values by name of the metric.
+        errors: Standard errors of those that have one.
+    """
     connection.execute(
         metric_values.delete().where(
             metric_values.c.run_id == run_id, metric_values.c.name.in_(values)
         )
     )
-    rows = [{"run_id": run_id, "name": name, "value": value} for name, value in values.items()]
+    rows = [
+        {"run_id": run_id, "name": name, "value": value, "standard_error": errors.get(name)}
+        for name, value in values.items()
+    ]
     insert_rows(connection, metric_values, rows)

@@ -27,7 +27,7 @@ from typing_extensions import override
 from limbeck.runs import RunState
 from limbeck.space import Value
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest migration: what a database must stand at to be read and written by this code."""
 
 
@@ -156,6 +156,7 @@ metric_values = Table(
     Column("run_id", ForeignKey("runs.id"), nullable=False),
     Column("name", String, nullable=False),
     Column("value", Number),
+    Column("standard_error", Double),
     UniqueConstraint("run_id", "name"),
 )
 

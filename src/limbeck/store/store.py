@@ -197,7 +197,7 @@ class Store:
                 owner=owner,
                 now=self._clock(),
             )
-            insert_values(connection, run_id, values)
+            insert_values(connection, run_id, values, errors={})
             return load_runs(connection, runs.c.id == run_id)[0]
 
     def end_run(self, study: str, number: int, outcome: Outcome, *, owner: str) -> None:
@@ -222,7 +222,7 @@ class Store:
                     seconds=outcome.seconds,
                 )
             )
-            insert_values(connection, run_id, outcome.values)
+            insert_values(connection, run_id, outcome.values, errors=outcome.errors)
             insert_rows(
                 connection,
                 artifacts,

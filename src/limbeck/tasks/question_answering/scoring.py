@@ -39,6 +39,25 @@ class QuestionScores:
     f1: NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class Scores:
+    """What the SQuAD 2.0 script prints, and how far chance moves it.
+
+    Attributes:
+        values: See `score`.
+        errors: Standard errors by name of the score, in percentage points: the sample standard
+            deviation of the questions' scores over the root of their number ``n``, as if the
+            questions had been drawn one by one. For exact match, it is the binomial one with
+            ``n - 1`` in the place of ``n``. Those of ``best_exact`` and ``best_f1`` hold at the
+            threshold: it was chosen on the same questions, which makes these scores too high by
+            something that their errors do not tell. Nothing else has one, and no score of a single
+            question.
+    """
+
+    values: dict[str, float]
+    errors: dict[str, float]
+
+
 def normalize(text: str) -> str:
     """Return the text in lower case, without punctuation, articles and needless white space."""
     return " ".join(ARTICLES.sub(" ", text.lower().translate(PUNCTUATION)).split())
@@ -82,6 +101,30 @@ def score(
     Raises:
         DataError: See `per_question`; likewise for ``na_probs``.
     """
+    scores = score_with_errors(
+        questions, predictions, na_probs=na_probs, na_prob_thresh=na_prob_thresh
+    )
+    return scores.values
+
+
+def score_with_errors(
+    questions: QuestionSet,
+    predictions: Mapping[str, str],
+    *,
+    na_probs: Mapping[str, float] | None = None,
+    na_prob_thresh: float = 1.0,
+) -> Scores:
+    """Return what `score` returns, with standard errors.
+
+    Args:
+        questions: See `per_question`.
+        predictions: See `per_question`.
+        na_probs: See `score`.
+        na_prob_thresh: See `score`.
+
+    Raises:
+        DataError: See `score`.
+    """
     raw = per_question(questions, predictions)
     answerable = np.array([question.answerable for question in questions.questions])
     na_values = np.zeros(len(questions))
@@ -92,16 +135,18 @@ def score(
     exact = np.where(abstains, ~answerable, raw.exact)
     f1 = np.where(abstains, ~answerable, raw.f1)
 
-    result = _percent(exact, f1, prefix="")
-    if answerable.any():
-        result |= _percent(exact[answerable], f1[answerable], prefix="HasAns_")
-    if not answerable.all():
-        result |= _percent(exact[~answerable], f1[~answerable], prefix="NoAns_")
+    values = _percent(exact, f1, prefix="")
+    errors = _errors({"exact": exact, "f1": f1})
+    for prefix, group in (("HasAns_", answerable), ("NoAns_", ~answerable)):
+        if group.any():
+            values |= _percent(exact[group], f1[group], prefix=prefix)
+            errors |= _errors({f"{prefix}exact": exact[group], f"{prefix}f1": f1[group]})
     if na_probs is not None:
         for name, scores in (("best_exact", raw.exact), ("best_f1", raw.f1)):
-            best, threshold = _best_threshold(questions, predictions, scores, na_probs)
-            result |= {name: best, f"{name}_thresh": threshold}
-    return result
+            best = _best_threshold(questions, predictions, scores, na_probs)
+            values |= {name: best.percent, f"{name}_thresh": best.threshold}
+            errors |= _errors({name: best.scores})
+    return Scores(values, errors)
 
 
 def score_v1(questions: QuestionSet, predictions: Mapping[str, str]) -> dict[str, float]:
@@ -217,8 +262,26 @@ def _percent(
     }
 
 
+def _errors(scores: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
+    """Return standard errors in percentage points, from ``n`` arrays of questions' scores."""
+    return {
+        name: 100.0 * float(np.std(array, ddof=1)) / math.sqrt(len(array))
+        for name, array in scores.items()
+        if len(array) > 1
+    }
+
+
 def _sum_in_order(values: NDArray[np.float64]) -> float:
     return float(np.cumsum(values)[-1])
+
+
+@dataclass(frozen=True, eq=False)
+class _Best:
+    """The best score over all thresholds, the lowest of these, and the ``n`` scores there."""
+
+    percent: float
+    threshold: float
+    scores: NDArray[np.float64]
 
 
 def _best_threshold(
@@ -226,7 +289,7 @@ def _best_threshold(
     predictions: Mapping[str, str],
     scores: NDArray[np.float64],
     na_probs: Mapping[str, float],
-) -> tuple[float, float]:
+) -> _Best:
     """Return the best score over all thresholds, and the lowest threshold that reaches it.
 
     From "no answer" to everything, questions are answered one by one, the surest first; of equally
@@ -237,11 +300,15 @@ def _best_threshold(
         for question, gain in zip(questions.questions, scores.tolist(), strict=True)
     }
     order = sorted(na_probs, key=na_probs.__getitem__)
-    nothing = sum(not question.answerable for question in questions.questions)
-    running = np.cumsum([nothing, *(gains[question_id] for question_id in order)])
+    silence = {question.id: not question.answerable for question in questions.questions}
+    running = np.cumsum([sum(silence.values()), *(gains[question_id] for question_id in order)])
     best = int(np.argmax(running))
-    threshold = na_probs[order[best - 1]] if best else 0.0
-    return 100.0 * float(running[best]) / len(questions), threshold
+    answered = set(order[:best])
+    return _Best(
+        percent=100.0 * float(running[best]) / len(questions),
+        threshold=na_probs[order[best - 1]] if best else 0.0,
+        scores=np.array([right + gains[key] * (key in answered) for key, right in silence.items()]),
+    )
 
 
 def _check_ids(questions: QuestionSet, given: Mapping[str, object], what: str) -> None:
