@@ -13,6 +13,7 @@ from pydantic_core import PydanticUndefined
 
 from limbeck.config import MEASURED, SEARCHABLE
 from limbeck.config.tables import (
+    PER_LAYER,
     BudgetSettings,
     ChoiceSettings,
     DataSettings,
@@ -20,6 +21,7 @@ from limbeck.config.tables import (
     IntegerSettings,
     MetricSettings,
     OptimizerSettings,
+    PriorSettings,
     Recipe,
     StudentSettings,
     TeacherSettings,
@@ -44,7 +46,11 @@ This page is written by `scripts/write_docs.py` from the code that reads the fil
 |---|---|---|
 | `name` | of the study: letters, digits, `.`, `_` and `-` | needed |
 | `task` | `"question-answering"` | needed |
+| `preset` | `"structured"`, `"efficient-bert"`: see `limbeck presets` | `"structured"` without `[space]` |
 | `seed` | of the sampler | `0` |
+
+A preset's tables lie beneath the file's: what the file says itself takes their place, a parameter
+of the search space as a whole, and `[metrics]` all together.
 """
 TABLES: tuple[tuple[str, type[BaseModel], str], ...] = (
     ("[teacher]", TeacherSettings, ""),
@@ -56,6 +62,7 @@ TABLES: tuple[tuple[str, type[BaseModel], str], ...] = (
     ('[space.NAME] with type = "float"', FloatSettings, ""),
     ('[space.NAME] with type = "integer"', IntegerSettings, ""),
     ('[space.NAME] with type = "choice"', ChoiceSettings, ""),
+    ("prior, of a number", PriorSettings, ""),
     ("[optimizer]", OptimizerSettings, "May change when a search goes on."),
     ("[budget]", BudgetSettings, "May change when a search goes on."),
 )
@@ -71,6 +78,10 @@ def page() -> str:
         "## What can be searched",
         "",
         ", ".join(f"`{name}`" for name in SEARCHABLE) + ".",
+        "",
+        "Of a single layer, counted from 0 in the student: "
+        + ", ".join(f"`{name}_0`, `{name}_1`" for name in PER_LAYER)
+        + ", and so on.",
         "",
         "## Metrics",
         "",

@@ -7,13 +7,20 @@ import pytest
 
 from limbeck.config import (
     MEASURED,
+    PRESETS,
     SEARCHABLE,
     Recipe,
     StudentSettings,
     StudyConfig,
     TeacherRecipe,
     load_config,
+    needs_questions,
     parse_config,
+    preset_summary,
+    preset_text,
+    split_layer,
+    with_teacher,
+    with_thresholds,
 )
 from limbeck.errors import ConfigError
 from limbeck.metrics import Goal, Metric, Role
@@ -94,7 +101,7 @@ MALFORMED = {
     "[budget]\nworkers = 0": "budget.workers: must be greater than or equal to 1, but got 0",
     "[teacher.recipe]\nalpha_ce = 0.5": "teacher.recipe.alpha_ce: must be 0, but got 0.5",
     "[student]\nlayers = 'frist'": (
-        "student.layers: must be 'first', 'last' or 'spread', but got 'frist'; did you mean 'first'"
+        "student.layers: must be 'first', 'last', 'spread' or a list like '0,2,5', but got 'frist"
     ),
     "[training]\ndevice = 'tpu'": "training.device: must be 'auto', 'cpu', 'cuda' or 'mps', but go",
     "[metrics.exact]\ngoal = 'up'": "metrics.exact.goal: must be 'maximize' or 'minimize', but got",
@@ -117,10 +124,25 @@ MALFORMED = {
         "space.batch_size: must be a whole number, but got 16.0"
     ),
     "[space.layers]\ntype = 'choice'\nchoices = ['first', 'lst']": (
-        "space.layers: must be 'first', 'last' or 'spread', but got 'lst'; did you mean 'last'?"
+        "space.layers: must be 'first', 'last', 'spread' or a list like '0,2,5', but got 'lst'; did"
     ),
     "[space.dropout]\ntype = 'float'\nlow = 0.2\nhigh = 0.5": (
         "recipe.dropout is the baseline's value and must lie in the search space: dropout must be "
+    ),
+    "[student]\nnum_heads = [2, -1]": (
+        "student.num_heads[1]: must be greater than or equal to 0, but got -1"
+    ),
+    "[student]\nffn_size = 0": "student.ffn_size: must be greater than or equal to 1, but got 0",
+    "[student]\nnum_heads = [4, 4]\n[space.num_heads]\ntype = 'integer'\nlow = 1\nhigh = 4": (
+        "student.num_heads must be one number, or have one for the layer where space.num_heads is "
+    ),
+    "[metrics.exact]\nthreshold = 'high'": "metrics.exact.threshold: must be 'auto', but got 'high",
+    "[data]\nscore_on = 'test'": 'data.score_on = "test" needs data.test; name the questions',
+    "[space.dropout]\ntype = 'float'\nlow = 0\nhigh = 1\nprior = { near = 0.1, spred = 1 }": (
+        "space.dropout.prior.spred: no such key; did you mean 'spread'?"
+    ),
+    "[space.dropout]\ntype = 'float'\nlow = 0\nhigh = 1\nprior = { near = 0.1, spread = 0 }": (
+        "space.dropout.prior.spread: must be greater than 0, but got 0"
     ),
     "[student]\nnum_layers = 7": (
         "student.num_layers is the baseline's value and must lie in the search space: num_layers "
@@ -160,7 +182,10 @@ def test_malformed_file_is_refused_in_one_line(changes: str) -> None:
         ({"data": {"train": None}}, "data.train: this key is missing; add it"),
         ({"space": None}, "space: this key is missing; add it"),
         ({"space": {"num_layers": None}}, "space: must not be empty, but got {}"),
-        ({"space": {"num_layers": {"high": None}}}, "space.num_layers.high: this key is missing"),
+        (
+            {"space": {"batch_size": {"type": "integer", "low": 1}}},
+            "space.batch_size.high: this key is missing; add it",
+        ),
     ],
 )
 def test_missing_key_is_named(removed: dict[str, object], start: str) -> None:
@@ -250,7 +275,9 @@ def test_default_is_the_baselines_value() -> None:
         ({"seed": 1}, "no such parameter: seed; did you mean 'pruning_seed'?"),
         ({"learning_rate": -1.0}, "learning_rate: must be greater than 0, but got -1.0"),
         ({"num_layers": 2.5}, "num_layers: must be a whole number, but got 2.5"),
-        ({"layers": "middle"}, "layers: must be 'first', 'last' or 'spread', but got 'middle'"),
+        ({"layers": "middle"}, "layers: must be 'first', 'last', 'spread' or a list like '0,2,5',"),
+        ({"num_layers_1": 2}, "no such parameter: num_layers_1; did you mean 'num_layers'?"),
+        ({"num_heads_1": -1}, "num_heads: must be greater than or equal to 0, but got -1"),
     ],
 )
 def test_check_refuses_what_cannot_be_searched(parameters: dict[str, Value], message: str) -> None:
@@ -262,17 +289,17 @@ def test_check_takes_parameters_that_this_study_does_not_search() -> None:
     parse().check({"num_layers": 40, "dropout": 0.2, "importance": "random", "batch_size": 8})
 
 
-def test_everything_but_seed_and_clipping_can_be_searched() -> None:
+def test_everything_but_seed_and_rules_of_training_can_be_searched() -> None:
     settings = Recipe.model_fields.keys() | StudentSettings.model_fields.keys()
     left_out = settings - SEARCHABLE.keys()
-    assert left_out == {"seed", "gradient_clip"}
+    assert left_out == {"seed", "gradient_clip", "steps", "keep"}
 
 
 def test_every_score_is_better_when_larger_and_every_cost_when_smaller() -> None:
     larger = {name for name, measured in MEASURED.items() if measured.goal is Goal.MAXIMIZE}
     assert larger == {name for name in MEASURED if name.endswith(("exact", "f1"))}
     known = {name for name, measured in MEASURED.items() if measured.known}
-    assert known == {"num_parameters", "num_encoder_parameters"}
+    assert known == {"num_parameters", "num_encoder_parameters", "flops", "bytes"}
 
 
 @pytest.mark.parametrize(
@@ -336,3 +363,161 @@ def test_file_that_is_no_toml_is_refused(tmp_path: Path, content: bytes | None, 
         path.write_bytes(content)
     with pytest.raises(ConfigError, match=rule):
         load_config(path)
+
+
+def test_a_layer_has_a_width_of_its_own_where_one_is_searched() -> None:
+    config = parse(
+        "[student]\nnum_heads = [4, 2, 4]\n[space.num_heads_1]\ntype = 'integer'\nlow = 0\nhigh = 4"
+    )
+    assert config.default("num_heads_1") == 2
+    assert split_layer("num_heads_1") == ("num_heads", 1)
+    assert split_layer("num_layers_1") == ("num_layers_1", None)
+    assert config.student({"num_heads_1": 3}).num_heads == [4, 2, 4]
+
+
+def test_an_inert_parameter_is_searched_but_has_no_effect() -> None:
+    config = parse(
+        "[space.beta_1]\ntype = 'float'\nlow = 0.7\nhigh = 0.99\ninert = true\n"
+        "[space.eval_batch_size]\ntype = 'integer'\nlow = 4\nhigh = 32\ninert = true"
+    )
+    assert [parameter.name for parameter in config.parameters if parameter.inert] == [
+        "beta_1",
+        "eval_batch_size",
+    ]
+    assert config.recipe({"beta_1": 0.8, "eval_batch_size": 8, "num_layers": 2}) == Recipe()
+
+
+def test_the_teacher_settles_the_largest_values_that_are_left_to_it() -> None:
+    table = merged(
+        tomllib.loads(GOOD),
+        {
+            "space": {
+                "num_layers": {"high": None},
+                "ffn_size": {"type": "integer", "low": 64, "step": 100},
+                "num_heads_0": {"type": "integer", "low": 1},
+            }
+        },
+    )
+    config = parse_config(table, folder=Path(), name="study.toml")
+    resolved = with_teacher(config, {"num_layers": 12, "num_heads": 8, "ffn_size": 1000})
+    assert resolved.parameters == (
+        Integer(name="num_layers", low=1, high=12),
+        Integer(name="ffn_size", low=64, high=964, step=100),
+        Integer(name="num_heads_0", low=1, high=8),
+    )
+
+
+def test_an_automatic_threshold_is_two_standard_errors_above_answering_nothing() -> None:
+    config = parse("[metrics.exact]\nthreshold = 'auto'\n[metrics.num_parameters]")
+    assert needs_questions(config)
+    resolved = with_thresholds(config, unanswerable=5945, questions=11873)
+    # 50.0716 + 2 * 0.4589 = 50.989 (the standard error is sqrt(0.2500 / 11873) = 0.4589 %).
+    assert resolved.metrics[0].threshold == 51.0
+    assert resolved.metrics[1].threshold is None
+    assert not needs_questions(resolved)
+    answerable = with_thresholds(config, unanswerable=0, questions=10)
+    assert answerable.metrics[0].threshold == 0.0
+
+
+def test_an_automatic_threshold_needs_a_score_over_all_questions() -> None:
+    config = parse("[metrics.HasAns_f1]\nthreshold = 'auto'")
+    with pytest.raises(ConfigError, match='HasAns_f1: threshold = "auto" needs one of exact, f1, '):
+        with_thresholds(config, unanswerable=1, questions=2)
+
+
+def test_the_control_is_the_baseline_without_distillation() -> None:
+    config = parse("[recipe]\nalpha_ce = 0.5\nalpha_hidden = 2.0")
+    control = config.control({"num_layers": 3})
+    assert control == {"num_layers": 3, "alpha_ce": 0.0, "alpha_hidden": 0.0}
+    with pytest.raises(ConfigError, match="needs a baseline that is distilled"):
+        parse("[recipe]\nalpha_ce = 0.0").control({"num_layers": 3})
+
+
+def with_preset_file(folder: Path, text: str) -> StudyConfig:
+    path = folder / "study.toml"
+    path.write_text(text)
+    return load_config(path)
+
+
+STUDY = """
+name = "mine"
+task = "question-answering"
+[teacher]
+model = "teacher"
+[data]
+train = "train.json"
+"""
+
+
+def test_without_a_space_the_structured_preset_is_taken(tmp_path: Path) -> None:
+    config = with_preset_file(tmp_path, STUDY)
+    assert config.file.preset == "structured"
+    assert {"num_layers", "num_heads", "ffn_size", "alpha_ce"} <= config.file.space.keys()
+    assert config.file.metrics["exact"].threshold == "auto"
+    assert config.file.student.importance == "fisher"
+    assert not any(given.inert for given in config.file.space.values())
+    assert with_preset_file(tmp_path, GOOD).file.preset is None
+
+
+def test_what_the_file_says_takes_the_presets_place(tmp_path: Path) -> None:
+    config = with_preset_file(
+        tmp_path,
+        'preset = "structured"'
+        + STUDY
+        + "[metrics.f1]\n[recipe]\nalpha_ce = 0.7\n"
+        + "[space.num_layers]\ntype = 'integer'\nlow = 2\nhigh = 4\n"
+        + "[space.batch_size]\ntype = 'integer'\nlow = 8\nhigh = 32",
+    )
+    assert list(config.file.metrics) == ["f1"]
+    assert (config.file.recipe.alpha_ce, config.file.recipe.learning_rate) == (0.7, 1e-4)
+    assert (config.file.space["num_layers"].low, "batch_size" in config.file.space) == (2, True)
+
+
+def test_an_unknown_preset_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="preset: must be one of structured, efficient-bert, but"):
+        with_preset_file(tmp_path, 'preset = "small"' + STUDY)
+
+
+def test_efficient_bert_is_the_search_of_2020(tmp_path: Path) -> None:
+    config = with_preset_file(tmp_path, 'preset = "efficient-bert"' + STUDY)
+    # What sigopt_hyperparameter_definition.py says, by our names.
+    assert {p.name: p.range_text for p in config.parameters} == {
+        "learning_rate": "2e-06 to 0.1, log",
+        "beta_1": "0.7 to 0.9999",
+        "beta_2": "0.7 to 0.9999",
+        "adam_epsilon": "1e-10 to 1e-05, log",
+        "weight_decay": "1e-07 to 0.01, log",
+        "alpha_ce": "1e-07 to 1",
+        "temperature": "1 to 10",
+        "initializer_range": "0 to 1",
+        "attention_dropout": "0 to 1",
+        "qa_dropout": "0 to 1",
+        "warmup_steps": "0 to 100",
+        "num_layers": "1 to 20",
+        "num_heads": "1 to 12",
+        "pruning_seed": "1 to 100",
+        "dropout": "0 to 1",
+        "batch_size": "4 to 32",
+        "eval_batch_size": "4 to 32",
+    }
+    assert {p.name for p in config.parameters if p.inert} == {"beta_1", "beta_2", "eval_batch_size"}
+    assert {(m.name, m.role, m.threshold) for m in config.metrics} == {
+        ("exact", Role.OPTIMIZE, 50.0),
+        ("num_parameters", Role.OPTIMIZE, None),
+        ("f1", Role.STORE, None),
+        ("inference_time", Role.STORE, None),
+    }
+    data = config.file.data
+    assert (data.max_length, data.doc_stride, data.max_query_length) == (384, 128, 64)
+    assert (data.max_answer_length, config.file.recipe.epochs) == (30, 3.0)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_says_what_it_is_for_and_is_a_study_file_without_its_data(
+    tmp_path: Path, preset: str
+) -> None:
+    assert len(preset_summary(preset)) > 50
+    below = tomllib.loads(preset_text(preset))
+    config = with_preset_file(tmp_path, f"preset = '{preset}'" + STUDY)
+    assert list(config.file.space) == list(below["space"])
+    assert list(config.file.metrics) == list(below["metrics"])

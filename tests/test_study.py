@@ -46,7 +46,14 @@ def make_study(store: Store, *, budget: int = 5, owner: str | None = None) -> St
     if "s" not in [record.name for record in store.studies()]:
         store.create_study("s", budget=budget, seed=0, config="{}")
     sampler = QuasirandomSampler(SPACE, METRICS, known=known, baseline=None, seed=0)
-    return Study(store=store, name="s", sampler=sampler, known=known, owner=owner or this_process())
+    return Study(
+        store=store,
+        name="s",
+        space=SPACE,
+        sampler=sampler,
+        known=known,
+        owner=owner or this_process(),
+    )
 
 
 def test_a_study_ends_with_its_budget_and_keeps_what_it_was_told(store: Store) -> None:
@@ -130,6 +137,46 @@ def test_curves_go_on_from_the_checkpoint(store: Store) -> None:
     study.resume_at(0, 2)
     study.report(0, [replace(points[2], value=0.5)])
     assert [(p.step, p.value) for p in store.points("s", 0)] == [(1, 1.0), (2, 1.0), (3, 0.5)]
+
+
+def test_a_queued_run_comes_before_the_samplers_and_counts_for_the_budget(store: Store) -> None:
+    study = make_study(store, budget=2)
+    queued = study.queue({"depth": 2, "rate": 0.25, "seed": 7})
+    assert queued is not None
+    assert queued.values == {"size": 20.0}
+    first, second, third = study.ask(), study.ask(), study.ask()
+    assert first is not None
+    assert first.parameters == {"depth": 2, "rate": 0.25, "seed": 7}
+    assert second is not None
+    assert second.parameters.keys() == {"depth", "rate"}
+    assert third is None
+    assert study.queue({"depth": 3, "rate": 0.5}) is None
+
+
+def test_the_sampler_learns_from_runs_of_the_space_only(store: Store) -> None:
+    class Listening(Sampler):
+        heard: tuple[int, ...] = ()
+
+        @override
+        def suggest(self, runs: Sequence[Run]) -> dict[str, Value]:
+            self.heard = tuple(run.number for run in runs)
+            return {"depth": 1, "rate": 0.5}
+
+    sampler = Listening()
+    study = replace(make_study(store), sampler=sampler)
+    study.queue({"depth": 2, "rate": 0.25})
+    study.queue({"depth": 2, "rate": 0.25, "alpha_ce": 0.0})
+    study.queue({"depth": 9, "rate": 0.25})
+    for _ in range(4):
+        study.ask()
+    assert sampler.heard == (0,)
+
+
+def test_without_a_sampler_only_queued_runs_are_made(store: Store) -> None:
+    study = replace(make_study(store), sampler=None)
+    study.queue({"depth": 2, "rate": 0.25})
+    assert study.ask()
+    assert study.ask() is None
 
 
 class _Exhausted(Sampler):

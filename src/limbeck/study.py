@@ -12,6 +12,7 @@ from limbeck.config import StudyConfig, parse_config
 from limbeck.errors import ConfigError, ExhaustedError
 from limbeck.optimize.sampler import KnownMetrics, Sampler
 from limbeck.runs import CurvePoint, Outcome, Run, RunState
+from limbeck.space import Parameters, SearchSpace
 from limbeck.store import Store
 
 STALE_SECONDS = 60.0
@@ -28,14 +29,16 @@ class Study:
     Attributes:
         store: Where the runs are.
         name: Of the study, which is in the store.
-        sampler: Chooses parameters.
+        space: The searched parameters.
+        sampler: Chooses among them; None where all runs are queued by hand.
         known: Values that follow from the parameters.
         owner: Who asks: `this_process`.
     """
 
     store: Store
     name: str
-    sampler: Sampler
+    space: SearchSpace
+    sampler: Sampler | None
     known: KnownMetrics
     owner: str
 
@@ -48,21 +51,26 @@ class Study:
         """Return the next run, now *running* and owned by this process; None if there is none left.
 
         A *waiting* run comes first; else the sampler chooses, while the budget lasts and the search
-        space has something left to try.
+        space has something left to try. It learns from the runs whose parameters are of the space.
         """
         waiting = self.store.claim_waiting(self.name, owner=self.owner)
         if waiting:
             return waiting
         runs = self.runs
-        if len(runs) >= self.store.study(self.name).budget:
+        if self.sampler is None or len(runs) >= self.store.study(self.name).budget:
             return None
+        comparable = [run for run in runs if self.space.contains(run.parameters)]
         try:
-            parameters = self.sampler.suggest(runs)
+            parameters = self.sampler.suggest(comparable)
         except ExhaustedError as error:
             self.store.add_event(self.name, "exhausted", str(error))
             return None
         values = self.known(parameters)
         return self.store.add_run(self.name, parameters, values=values, owner=self.owner)
+
+    def queue(self, parameters: Parameters) -> Run | None:
+        """Add a run that waits, its parameters of the space or not; None if the budget is spent."""
+        return self.store.add_run(self.name, parameters, values=self.known(parameters), owner=None)
 
     def resume_at(self, number: int, step: int) -> None:
         """Drop what a run's curves say beyond the step from which it goes on."""

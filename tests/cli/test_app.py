@@ -11,7 +11,7 @@ import pytest
 from typer.main import get_command
 
 from limbeck.cli.app import app, main
-from limbeck.config import MEASURED
+from limbeck.config import MEASURED, PRESETS, preset_text
 from tests.tiny import write_tiny_study
 
 COMMANDS = list(get_command(app).commands)  # type: ignore[attr-defined]  # a group has them
@@ -183,6 +183,19 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert ended.err.count("\n") == 1
     assert ended.err.startswith("Error: ")
     assert message in ended.err
+
+
+def test_presets_are_listed_with_what_they_search_and_printed_whole(limbeck: Limbeck) -> None:
+    shown = limbeck("presets").out
+    assert sum(line.rstrip().endswith("  without effect") for line in shown.splitlines()) == 3
+    assert "prior near 0.8" in shown
+    assert json.loads(limbeck("presets", "--json").out).keys() == set(PRESETS)
+    assert limbeck("presets", "efficient-bert").out == preset_text("efficient-bert")
+    ended = limbeck("presets", "efficent-bert")
+    assert (ended.code, ended.err) == (
+        2,
+        "Error: no such preset: efficent-bert; did you mean 'efficient-bert'?\n",
+    )
 
 
 @pytest.mark.parametrize("command", COMMANDS)

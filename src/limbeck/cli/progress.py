@@ -1,5 +1,6 @@
 """Progress bars: on standard error, so that standard output stays for results."""
 
+import os
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
@@ -16,7 +17,7 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
-from limbeck.cli.tables import format_value
+from limbeck.cli.tables import format_value, value_and_error
 from limbeck.frontier import frontier, hypervolume, reference_point
 from limbeck.metrics import Metric, optimized
 from limbeck.runs import Run, RunState
@@ -38,7 +39,7 @@ class Bars:
             TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True)),
             TextColumn("left  {task.fields[note]}", table_column=Column(overflow="fold")),
             console=self.console,
-            disable=not self.console.is_terminal,
+            disable=not self.console.is_terminal or _only_helps(),
             speed_estimate_period=SPEED_PERIOD,
         )
         self._tasks: dict[str, TaskID] = {}
@@ -134,6 +135,11 @@ class SearchBars(Bars):
         )
 
 
+def _only_helps() -> bool:
+    """Whether a launcher started this process beside one that shows the same."""
+    return os.environ.get("RANK", "0") != "0"
+
+
 def _run_label(number: int) -> str:
     return f"run {number}"
 
@@ -142,7 +148,7 @@ def _ended_line(run: Run, metrics: tuple[Metric, ...]) -> Text:
     if run.state is not RunState.FINISHED:
         return Text(f"run {run.number} {run.state}: {run.reason}: {run.message}", style="yellow")
     values = "  ".join(
-        f"{metric.name} {format_value(run.values[metric.name], metric)}"
+        f"{metric.name} {value_and_error(run, metric)}"
         for metric in metrics
         if metric.name in run.values
     )

@@ -1,14 +1,16 @@
 """Tables for people and facts for programs: on standard output."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from typing import TypeAlias
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from limbeck.analysis.control import find_control
 from limbeck.config import MEASURED, StudyConfig
 from limbeck.frontier import Difference, Share, compare, frontier, summarize
 from limbeck.metrics import Goal, Metric, Role, optimized
@@ -22,27 +24,40 @@ if not OUT.is_terminal:
 Facts = Mapping[str, object]
 """What ``--json`` prints."""
 
-_THOUSANDS = ((1e9, "G"), (1e6, "M"), (1e4, "k"))
+_SCALES = ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k"), (0.0, 1.0, ""))
+"""From which size on values are divided by what, and the letter that says so."""
+
+_SPREAD = "± is one standard error"
+
+Write: TypeAlias = Callable[[Run, Metric], str]
+"""Writes a metric's value of a run."""
 
 
-def format_value(value: float, metric: Metric) -> str:
-    """Return a value with its unit, large ones in thousands, millions or billions."""
+def format_value(value: float, metric: Metric, error: float | None = None) -> str:
+    """Return a value with its unit, large ones in thousands, millions or billions.
+
+    Args:
+        value: The value.
+        metric: Has its unit.
+        error: Its standard error, if it has one; then it reads ``37.20 ± 1.69 %``.
+    """
     if not math.isfinite(value):
         return str(value)
-    for scale, letter in _THOUSANDS:
-        if abs(value) >= scale:
-            text = f"{value / (1e3 if letter == 'k' else scale):.2f} {letter}{metric.unit}"
-            return text.rstrip()
-    digits = 0 if value == int(value) and not metric.unit else 2
-    return f"{value:.{digits}f} {metric.unit}".rstrip()
+    _, scale, letter = next(row for row in _SCALES if abs(value) >= row[0])
+    whole = scale == 1 and value == int(value) and not metric.unit and error is None
+    number = f"{value / scale:.{0 if whole else 2}f}"
+    spread = "" if error is None else f" ± {error / scale:.2f}"
+    return f"{number}{spread} {letter}{metric.unit}".rstrip()
 
 
-def print_values(title: str, values: Mapping[str, float]) -> None:
-    """Print metric values under a title."""
-    table = _table("metric", "value", title=title)
+def print_values(title: str, values: Mapping[str, float], errors: Mapping[str, float]) -> None:
+    """Print metric values, with the standard errors of those that have one, under a title."""
+    table = new_table("metric", "value", title=title)
     for name, value in values.items():
-        table.add_row(name, format_value(value, _as_metric(name)))
+        table.add_row(name, format_value(value, _as_metric(name), errors.get(name)))
     OUT.print(table)
+    if errors:
+        OUT.print(_SPREAD)
 
 
 def print_studies(facts: Sequence[Facts]) -> None:
@@ -50,7 +65,7 @@ def print_studies(facts: Sequence[Facts]) -> None:
     if not facts:
         OUT.print("No study yet. Begin one with: limbeck search STUDY.toml")
         return
-    table = _table("study", "runs", "budget", "frontier", "begun")
+    table = new_table("study", "runs", "budget", "frontier", "begun")
     for fact in facts:
         table.add_row(*(str(fact[key]) for key in ("study", "runs", "budget", "frontier", "begun")))
     OUT.print(table)
@@ -59,17 +74,20 @@ def print_studies(facts: Sequence[Facts]) -> None:
 def print_runs(runs: Sequence[Run], metrics: tuple[Metric, ...]) -> None:
     """Print a line for every run of a study."""
     front = {run.number for run in frontier(runs, metrics)}
-    parameters = list(runs[0].parameters) if runs else []
-    table = _table("run", "state", *(metric.name for metric in metrics), *parameters)
-    for run in runs:
-        state = f"{run.state}: {run.reason}" if run.reason else str(run.state)
-        table.add_row(
-            f"{run.number}{' *' if run.number in front else ''}",
-            state,
-            *(_value(run, metric) for metric in metrics),
-            *(_short(run.parameters[name]) for name in parameters),
-        )
-    OUT.print(table)
+    parameters = _parameter_names(runs)
+
+    def build(write: Write) -> Table:
+        table = new_table("run", "state", *(metric.name for metric in metrics), *parameters)
+        for run in runs:
+            table.add_row(
+                f"{run.number}{' *' if run.number in front else ''}",
+                f"{run.state}: {run.reason}" if run.reason else str(run.state),
+                *(write(run, metric) for metric in metrics),
+                *_parameter_cells(run, parameters),
+            )
+        return table
+
+    _print_with_errors(build, runs, metrics)
     if front:
         OUT.print("* on the frontier")
 
@@ -79,17 +97,28 @@ def print_frontier(runs: Sequence[Run], metrics: tuple[Metric, ...]) -> None:
     baseline = _finished_baseline(runs)
     goals = optimized(metrics)
     headings = [heading for metric in goals for heading in (metric.name, "vs baseline")]
-    table = _table("run", *headings, *(runs[0].parameters if runs else ()))
-    for run in frontier(runs, metrics):
-        cells = []
-        for metric, difference in zip(goals, _differences(run, baseline, metrics), strict=True):
-            cells += [_value(run, metric), difference]
-        label = f"{run.number} (baseline)" if run.number == 0 else str(run.number)
-        table.add_row(label, *cells, *(_short(value) for value in run.parameters.values()))
-    OUT.print(table)
+    front = frontier(runs, metrics)
+    parameters = _parameter_names(front)
+
+    def build(write: Write) -> Table:
+        table = new_table("run", *headings, *parameters)
+        for run in front:
+            cells = []
+            for metric, difference in zip(goals, _differences(run, baseline, metrics), strict=True):
+                cells += [write(run, metric), difference]
+            label = f"{run.number} (baseline)" if run.number == 0 else str(run.number)
+            table.add_row(label, *cells, *_parameter_cells(run, parameters))
+        return table
+
+    _print_with_errors(build, front, goals)
     if baseline:
-        shown = ", ".join(f"{metric.name} {_value(baseline, metric)}" for metric in goals)
+        shown = ", ".join(f"{goal.name} {value_and_error(baseline, goal)}" for goal in goals)
         OUT.print(f"Baseline: run 0, {shown}")
+        if control := find_control(runs, baseline):
+            shown = ", ".join(
+                f"{goal.name} {value_and_error(control, goal)}" for goal in goals if not goal.known
+            )
+            OUT.print(f"Control: run {control.number}, the baseline without distillation, {shown}")
     for line in _summary_lines(runs, metrics, baseline):
         OUT.print(line)
 
@@ -103,18 +132,19 @@ def print_run(run: Run, points: Sequence[CurvePoint], config: StudyConfig, basel
         f"attempts {run.attempts}, {run.seconds:.0f} s, "
         f"started {_moment(run.started)}, ended {_moment(run.ended)}"
     )
-    settings = _table("parameter", "value", "baseline", "range")
-    for parameter in config.parameters:
-        name = parameter.name
+    settings = new_table("parameter", "value", "baseline", "range")
+    ranges = {parameter.name: parameter.range_text for parameter in config.parameters}
+    for name, value in run.parameters.items():
+        start = baseline.parameters.get(name)
         settings.add_row(
             name,
-            _short(run.parameters[name]),
-            _short(baseline.parameters[name]),
-            parameter.range_text,
+            short_value(value),
+            "" if start is None else short_value(start),
+            ranges.get(name, ""),
         )
     OUT.print(settings)
     if run.values:
-        print_values("Values", run.values)
+        print_values("Values", run.values, run.errors)
     if points:
         _print_curves(points)
     for artifact in run.artifacts:
@@ -152,6 +182,7 @@ def frontier_facts(runs: Sequence[Run], metrics: tuple[Metric, ...]) -> Facts:
                 "run": run.number,
                 "parameters": dict(run.parameters),
                 "values": dict(run.values),
+                "errors": dict(run.errors),
                 "vs_baseline": {
                     difference.metric.name: {
                         "absolute": difference.absolute,
@@ -165,7 +196,7 @@ def frontier_facts(runs: Sequence[Run], metrics: tuple[Metric, ...]) -> Facts:
     return {"frontier": front, "summary": summary}
 
 
-def _table(*headings: str, title: str | None = None) -> Table:
+def new_table(*headings: str, title: str | None = None) -> Table:
     """Return an empty table that breaks what does not fit, rather than cutting it off."""
     table = Table(
         title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
@@ -175,9 +206,21 @@ def _table(*headings: str, title: str | None = None) -> Table:
     return table
 
 
+def _print_with_errors(
+    build: Callable[[Write], Table], runs: Sequence[Run], metrics: tuple[Metric, ...]
+) -> None:
+    """Print a table of runs, with standard errors if it then fits without a broken cell."""
+    table = build(value_and_error)
+    unbounded = OUT.options.update(max_width=10_000)
+    fits = OUT.measure(table, options=unbounded).maximum <= OUT.width
+    OUT.print(table if fits else build(_value))
+    if fits and any(metric.name in run.errors for run in runs for metric in metrics):
+        OUT.print(_SPREAD)
+
+
 def _print_curves(points: Sequence[CurvePoint]) -> None:
     """Print first, middle and last value of every curve."""
-    table = _table("curve", "points", "first", "middle", "last", "last step")
+    table = new_table("curve", "points", "first", "middle", "last", "last step")
     for metric in dict.fromkeys(point.metric for point in points):
         curve = [point for point in points if point.metric == metric]
         places = (curve[0], curve[len(curve) // 2], curve[-1])
@@ -236,9 +279,26 @@ def _value(run: Run, metric: Metric) -> str:
     return format_value(run.values[metric.name], metric) if metric.name in run.values else ""
 
 
+def value_and_error(run: Run, metric: Metric) -> str:
+    """Return a run's value of a metric, with its standard error if it has one."""
+    if metric.name not in run.errors:
+        return _value(run, metric)
+    return format_value(run.values[metric.name], metric, run.errors[metric.name])
+
+
+def _parameter_names(runs: Sequence[Run]) -> tuple[str, ...]:
+    """Return the parameters that any of the runs has, in their order."""
+    return tuple(dict.fromkeys(name for run in runs for name in run.parameters))
+
+
+def _parameter_cells(run: Run, names: Sequence[str]) -> list[str]:
+    return [short_value(run.parameters[name]) if name in run.parameters else "" for name in names]
+
+
 def _moment(time: datetime | None) -> str:
     return f"{time:%Y-%m-%d %H:%M:%S} UTC" if time else "not yet"
 
 
-def _short(value: object) -> str:
+def short_value(value: object) -> str:
+    """Return a parameter's value with three digits."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -3,9 +3,18 @@
 Errors name the key, the rule and the nearest valid name.
 """
 
-from limbeck.config.reading import StudyConfig, load_config, parse_config
+from limbeck.config.presets import PRESETS, preset_summary, preset_text, with_preset
+from limbeck.config.reading import (
+    DISTILLING,
+    StudyConfig,
+    load_config,
+    parse_config,
+    split_layer,
+)
+from limbeck.config.resolving import needs_questions, with_teacher, with_thresholds
 from limbeck.config.tables import (
     MEASURED,
+    OVERALL_SCORES,
     SEARCHABLE,
     DataSettings,
     OptimizerSettings,
@@ -17,7 +26,10 @@ from limbeck.config.tables import (
 )
 
 __all__ = [
+    "DISTILLING",
     "MEASURED",
+    "OVERALL_SCORES",
+    "PRESETS",
     "SEARCHABLE",
     "DataSettings",
     "OptimizerSettings",
@@ -28,5 +40,12 @@ __all__ = [
     "TeacherRecipe",
     "TrainingSettings",
     "load_config",
+    "needs_questions",
     "parse_config",
+    "preset_summary",
+    "preset_text",
+    "split_layer",
+    "with_preset",
+    "with_teacher",
+    "with_thresholds",
 ]

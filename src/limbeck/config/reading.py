@@ -1,5 +1,6 @@
 """From a TOML file to checked, typed settings."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,12 +10,17 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
+from limbeck.config.presets import with_preset
 from limbeck.config.tables import (
     MEASURED,
+    PER_LAYER,
     SEARCHABLE,
     ChoiceSettings,
     FloatSettings,
     IntegerSettings,
+    MetricSettings,
+    ParameterSettings,
+    PriorSettings,
     Recipe,
     StudentSettings,
     StudyFile,
@@ -23,9 +29,23 @@ from limbeck.config.tables import (
 from limbeck.config.wording import first_error
 from limbeck.errors import ConfigError, ParameterError
 from limbeck.metrics import Goal, Metric, Role
-from limbeck.space import Choice, Float, Integer, Parameter, Parameters, Value, did_you_mean
+from limbeck.space import (
+    Choice,
+    Float,
+    Integer,
+    Parameter,
+    Parameters,
+    Prior,
+    Value,
+    did_you_mean,
+)
 
 AnyTable = TypeVar("AnyTable", bound=Table)
+DISTILLING = ("alpha_ce", "alpha_hidden", "alpha_relation")
+"""Weights of what the teacher says; where all are 0, a student learns from labels alone."""
+
+TEACHERS = ("num_layers", "num_heads", "ffn_size")
+"""Parameters whose largest value may be left to the teacher."""
 
 
 @dataclass(frozen=True)
@@ -42,31 +62,44 @@ class StudyConfig:
 
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:
-        """The metrics, in the file's order."""
-        return tuple(
-            Metric(
-                name=name,
-                goal=Goal(given.goal) if given.goal else MEASURED[name].goal,
-                role=Role(given.role),
-                unit=MEASURED[name].unit,
-                threshold=given.threshold,
-                known=MEASURED[name].known,
-            )
-            for name, given in self.file.metrics.items()
-        )
+        """The metrics, in the file's order; of a resolved file."""
+        return tuple(_metric(name, given) for name, given in self.file.metrics.items())
 
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
-        """The searched parameters, in the file's order."""
+        """The searched parameters, in the file's order; of a resolved file."""
         return tuple(_parameter(name, given) for name, given in self.file.space.items())
 
+    def live(self, parameters: Parameters) -> dict[str, Value]:
+        """Return the parameters without those that are searched but have no effect."""
+        inert = {name for name, given in self.file.space.items() if given.inert}
+        return {name: value for name, value in parameters.items() if name not in inert}
+
     def student(self, parameters: Parameters) -> StudentSettings:
-        """Return the student that ``parameters`` ask for; the rest as the file has it."""
-        return _override(self.file.student, parameters)
+        """Return the student that ``parameters`` ask for; the rest as the file has it.
+
+        Widths of single layers (``num_heads_0``) are no part of it: see `split_layer`.
+        """
+        return _override(self.file.student, self.live(parameters))
 
     def recipe(self, parameters: Parameters) -> Recipe:
         """Return the recipe that ``parameters`` ask for; the rest as the file has it."""
-        return _override(self.file.recipe, parameters)
+        return _override(self.file.recipe, self.live(parameters))
+
+    def control(self, baseline: Parameters) -> dict[str, Value]:
+        """Return the baseline's parameters, but without distillation: hard labels only.
+
+        Raises:
+            ConfigError: If the baseline itself is not distilled.
+        """
+        recipe = self.recipe(baseline)
+        off = {name: 0.0 for name in DISTILLING if getattr(recipe, name)}
+        if not off:
+            raise ConfigError(
+                "budget.control needs a baseline that is distilled, but its alpha_ce, alpha_hidden "
+                "and alpha_relation are 0; set one in [recipe], or leave the control out"
+            )
+        return {**baseline, **off}
 
     def check(self, parameters: Parameters) -> None:
         """Check values for parameters that can be searched, whether they are or not.
@@ -75,18 +108,41 @@ class StudyConfig:
             ConfigError: If there is no such parameter, or the value breaks its rule.
         """
         for name, value in parameters.items():
-            if name not in SEARCHABLE:
+            if searched_table(name) is None:
                 raise ConfigError(f"no such parameter: {name}{did_you_mean(name, [*SEARCHABLE])}")
             try:
-                SEARCHABLE[name].model_validate({name: value})
+                _check_value(name, value)
             except ValidationError as error:
                 raise ConfigError(first_error(error)) from error
 
     def default(self, name: str) -> Value | None:
-        """Return what the file gives a searched parameter by default: the baseline's value."""
-        table = self.file.student if SEARCHABLE[name] is StudentSettings else self.file.recipe
-        value: Value | None = getattr(table, name)
-        return value
+        """Return what the file gives a searched parameter by default: the baseline's value.
+
+        None if the file leaves it to the model that students are cut from, or it has no effect and
+        no table.
+
+        Raises:
+            ConfigError: If the file gives a list, one value for each layer.
+        """
+        base, layer = split_layer(name)
+        table = searched_table(name)
+        if table is None:
+            return None
+        value = getattr(self.file.student if table is StudentSettings else self.file.recipe, base)
+        if isinstance(value, list):
+            if layer is None or layer >= len(value):
+                raise ConfigError(
+                    f"student.{base} must be one number, or have one for the layer where "
+                    f"space.{name} is searched, but got {value}; change one of them"
+                )
+            value = value[layer]
+        default: Value | None = value
+        return default
+
+    def model_path(self, model: str) -> str:
+        """Return a model that the file names: a folder, relative to the file, or a hub id."""
+        folder = self.folder / Path(model).expanduser()
+        return str(folder) if folder.is_dir() else model
 
     @property
     def identity(self) -> dict[str, object]:
@@ -111,11 +167,11 @@ def load_config(path: Path) -> StudyConfig:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"the study file {path} must be TOML, but: {error}") from error
-    return parse_config(table, folder=path.parent.resolve(), name=path.name)
+    return parse_config(with_preset(table), folder=path.parent.resolve(), name=path.name)
 
 
 def parse_config(table: Mapping[str, object], *, folder: Path, name: str) -> StudyConfig:
-    """Check a study file's content.
+    """Check a study file's content, in which a preset's tables are in their places already.
 
     Args:
         table: What the TOML says.
@@ -128,6 +184,7 @@ def parse_config(table: Mapping[str, object], *, folder: Path, name: str) -> Stu
     try:
         config = StudyConfig(StudyFile.model_validate(table), folder)
         _check_names(config)
+        _check_data(config)
         _check_space(config)
     except ValidationError as error:
         raise ConfigError(f"{name}: {first_error(error)}") from error
@@ -136,59 +193,121 @@ def parse_config(table: Mapping[str, object], *, folder: Path, name: str) -> Stu
     return config
 
 
+def split_layer(name: str) -> tuple[str, int | None]:
+    """Return ``("num_heads", 2)`` for ``num_heads_2``, the third layer's; else (name, None)."""
+    match = re.fullmatch(rf"({'|'.join(PER_LAYER)})_(\d+)", name)
+    return (match[1], int(match[2])) if match else (name, None)
+
+
+def searched_table(name: str) -> type[Table] | None:
+    """Return the table that says what a searched parameter may be; None if there is none."""
+    return SEARCHABLE.get(split_layer(name)[0])
+
+
 def _check_names(config: StudyConfig) -> None:
-    for metric in config.file.metrics:
+    for metric, given in config.file.metrics.items():
         if metric not in MEASURED:
             raise ConfigError(
                 f"metrics.{metric}: no such metric{did_you_mean(metric, [*MEASURED])}"
             )
-    if not any(metric.role is Role.OPTIMIZE for metric in config.metrics):
+        _metric(metric, given if given.threshold != "auto" else given.at(0.0))
+    if not any(metric.role == "optimize" for metric in config.file.metrics.values()):
         raise ConfigError('metrics: at least one must have role = "optimize"')
-    for parameter in config.file.space:
-        if parameter not in SEARCHABLE:
-            raise ConfigError(
-                f"space.{parameter}: no such parameter{did_you_mean(parameter, [*SEARCHABLE])}"
-            )
+    for name, given in config.file.space.items():
+        if searched_table(name) is None and not given.inert:
+            raise ConfigError(f"space.{name}: no such parameter{did_you_mean(name, [*SEARCHABLE])}")
+
+
+def _metric(name: str, given: MetricSettings) -> Metric:
+    assert given.threshold != "auto", f"{name}: the file is not resolved"
+    return Metric(
+        name=name,
+        goal=Goal(given.goal) if given.goal else MEASURED[name].goal,
+        role=Role(given.role),
+        unit=MEASURED[name].unit,
+        threshold=given.threshold,
+        known=MEASURED[name].known,
+    )
+
+
+def _check_data(config: StudyConfig) -> None:
+    if config.file.data.score_on == "test" and config.file.data.test is None:
+        raise ConfigError('data.score_on = "test" needs data.test; name the questions')
 
 
 def _check_space(config: StudyConfig) -> None:
     """Refuse a range that the parameter itself does not allow, or that leaves its default out."""
-    for parameter in config.parameters:
-        table = SEARCHABLE[parameter.name]
-        extremes = (
-            parameter.choices if isinstance(parameter, Choice) else (parameter.low, parameter.high)
-        )
-        for value in extremes:
-            try:
-                table.model_validate({parameter.name: value})
-            except ValidationError as error:
-                raise ConfigError(f"space.{first_error(error)}") from error
-        default = config.default(parameter.name)
-        if default is not None:
+    for name, given in config.file.space.items():
+        open_end = isinstance(given, IntegerSettings) and given.high is None
+        if open_end and split_layer(name)[0] not in TEACHERS:
+            raise ConfigError(f"space.{name}.high: this key is missing; add it")
+        parameter = None if open_end else _parameter(name, given)
+        if searched_table(name) is not None:
+            _check_range(name, given)
+        default = config.default(name)
+        if parameter and default is not None:
             _check_default(parameter, default)
+
+
+def _check_range(name: str, given: ParameterSettings) -> None:
+    ends = given.choices if isinstance(given, ChoiceSettings) else (given.low, given.high)
+    for value in ends:
+        try:
+            if value is not None:
+                _check_value(name, value)
+        except ValidationError as error:
+            raise ConfigError(f"space.{first_error(error)}") from error
+
+
+def _check_value(name: str, value: Value) -> None:
+    table = searched_table(name)
+    assert table is not None, name
+    table.model_validate({split_layer(name)[0]: value})
 
 
 def _check_default(parameter: Parameter, default: Value) -> None:
     try:
         parameter.validate(default)
     except ParameterError as error:
-        table = "student" if parameter.name in StudentSettings.model_fields else "recipe"
+        base, _ = split_layer(parameter.name)
+        table = "student" if base in StudentSettings.model_fields else "recipe"
         raise ConfigError(
-            f"{table}.{parameter.name} is the baseline's value and must lie in the search space: "
+            f"{table}.{base} is the baseline's value and must lie in the search space: "
             f"{error}; set it, or widen space.{parameter.name}"
         ) from error
 
 
-def _parameter(name: str, given: FloatSettings | IntegerSettings | ChoiceSettings) -> Parameter:
+def _parameter(name: str, given: ParameterSettings) -> Parameter:
     match given:
         case FloatSettings():
-            return Float(name=name, low=given.low, high=given.high, log=given.log, step=given.step)
+            return Float(
+                name=name,
+                low=given.low,
+                high=given.high,
+                log=given.log,
+                step=given.step,
+                prior=_prior(given.prior),
+                inert=given.inert,
+            )
         case IntegerSettings():
+            assert given.high is not None, f"{name}: the file is not resolved"
             return Integer(
-                name=name, low=given.low, high=given.high, log=given.log, step=given.step
+                name=name,
+                low=given.low,
+                high=given.high,
+                log=given.log,
+                step=given.step,
+                prior=_prior(given.prior),
+                inert=given.inert,
             )
         case ChoiceSettings():
-            return Choice(name=name, choices=tuple(given.choices), ordered=given.ordered)
+            return Choice(
+                name=name, choices=tuple(given.choices), ordered=given.ordered, inert=given.inert
+            )
+
+
+def _prior(given: PriorSettings | None) -> Prior | None:
+    return None if given is None else Prior(near=given.near, spread=given.spread)
 
 
 def _override(table: AnyTable, parameters: Parameters) -> AnyTable:

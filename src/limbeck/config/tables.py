@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from limbeck.metrics import Goal
 
@@ -20,6 +20,9 @@ class Measured:
 
 _UP = Measured(goal=Goal.MAXIMIZE, unit="%")
 _DOWN = Goal.MINIMIZE
+OVERALL_SCORES = ("exact", "f1", "best_exact", "best_f1")
+"""Scores over all questions, in which answering nothing counts for the unanswerable ones."""
+
 MEASURED: Mapping[str, Measured] = {
     "exact": _UP,
     "f1": _UP,
@@ -31,9 +34,14 @@ MEASURED: Mapping[str, Measured] = {
     "best_f1": _UP,
     "num_parameters": Measured(goal=_DOWN, known=True),
     "num_encoder_parameters": Measured(goal=_DOWN, known=True),
-    "bytes": Measured(goal=_DOWN, unit="B"),
+    "flops": Measured(goal=_DOWN, unit="FLOP", known=True),
+    "bytes": Measured(goal=_DOWN, unit="B", known=True),
+    "memory_bytes": Measured(goal=_DOWN, unit="B"),
     "latency_ms": Measured(goal=_DOWN, unit="ms"),
+    "latency_p90_ms": Measured(goal=_DOWN, unit="ms"),
+    "inference_time": Measured(goal=_DOWN, unit="s"),
     "train_seconds": Measured(goal=_DOWN, unit="s"),
+    "train_memory_bytes": Measured(goal=_DOWN, unit="B"),
 }
 """Every metric a run of the question-answering task can have, with its natural goal."""
 
@@ -67,6 +75,16 @@ class Recipe(Table):
         default=0.5, ge=0, le=1, description="weight of the teacher's soft targets"
     )
     temperature: float = Field(default=2.0, gt=0, description="softens teacher and student alike")
+    alpha_hidden: float = Field(
+        default=0.0,
+        ge=0,
+        description="weight of the teacher's hidden states; asks it at every step",
+    )
+    alpha_relation: float = Field(
+        default=0.0,
+        ge=0,
+        description="weight of MiniLM's attention relations; needs the teacher at every step",
+    )
     dropout: float = Field(default=0.0, ge=0, le=1, description="of hidden states")
     attention_dropout: float = Field(
         default=0.0, ge=0, le=1, description="of attention weights; any doubles the time on a CPU"
@@ -74,25 +92,74 @@ class Recipe(Table):
     qa_dropout: float = Field(default=0.0, ge=0, le=1, description="before the answer head")
     batch_size: int = Field(default=32, ge=1, description="windows per optimizer step")
     epochs: float = Field(default=3.0, gt=0, description="passes over the training windows")
+    steps: int | None = Field(
+        default=None, ge=1, description="optimizer steps; take the place of epochs"
+    )
+    keep: Literal["last", "best"] = Field(
+        default="last",
+        description="the weights after the last step, or those that scored best on the way",
+    )
     gradient_clip: float = Field(default=1.0, gt=0, description="largest norm of the gradient")
     seed: int = Field(default=0, ge=0, description="of data order, dropout and new weights")
 
 
-class StudentSettings(Table):
-    """The student's architecture; what is left out is the teacher's."""
+def _one_or_each(value: object) -> str:
+    return "each" if isinstance(value, list) else "one"
 
-    num_layers: int | None = Field(default=None, ge=1, description="half the teacher's if left out")
-    num_heads: int | None = Field(default=None, ge=0, description="attention heads in every layer")
-    ffn_size: int | None = Field(
-        default=None, ge=1, description="feed-forward neurons in every layer"
+
+Heads = Annotated[int, Field(ge=0)]
+Neurons = Annotated[int, Field(ge=1)]
+
+
+class StudentSettings(Table):
+    """The student's architecture; what is left out is as in the model it is cut from."""
+
+    weights: str | None = Field(
+        default=None, min_length=1, description="model that it is cut from; the teacher if left out"
     )
-    layers: Literal["first", "last", "spread"] = Field(
-        default="first", description="which layers are kept"
+    num_layers: int | None = Field(
+        default=None,
+        ge=1,
+        description="half of the layers if left out; beyond all, new ones",
     )
-    importance: Literal["magnitude", "random", "first"] = Field(
-        default="magnitude", description="which heads and neurons are kept"
+    layers: str = Field(
+        default="first",
+        pattern=r"^(first|last|spread|\d+(,\d+)*)$",
+        description='which are kept: `"first"`, `"last"`, `"spread"`, or a list as `"0,2,5"`',
+    )
+    num_heads: (
+        Annotated[
+            Annotated[Heads, Tag("one")] | Annotated[list[Heads], Tag("each")],
+            Discriminator(_one_or_each),
+        ]
+        | None
+    ) = Field(
+        default=None, description="attention heads: of every layer, or a list of each layer's"
+    )
+    ffn_size: (
+        Annotated[
+            Annotated[Neurons, Tag("one")] | Annotated[list[Neurons], Tag("each")],
+            Discriminator(_one_or_each),
+        ]
+        | None
+    ) = Field(default=None, description="feed-forward neurons of every layer, or a list")
+    importance: Literal["magnitude", "fisher", "first_order", "random", "first"] = Field(
+        default="magnitude",
+        description="which heads and neurons are kept: by weights, gradients, chance or place",
+    )
+    importance_rounds: int = Field(
+        default=1, ge=1, description="cut in so many steps, measuring anew before each"
     )
     pruning_seed: int = Field(default=0, ge=0, description='for importance = "random"')
+    initializer_range: float = Field(
+        default=0.02, ge=0, description="standard deviation of new weights: layers, answer head"
+    )
+    vocabulary: Literal["full", "train"] = Field(
+        default="full", description="all tokens, or those of the train questions"
+    )
+    embedding_rank: int | None = Field(
+        default=None, ge=1, description="low-rank word embeddings; as they are if left out"
+    )
 
 
 class TeacherRecipe(Recipe):
@@ -129,6 +196,17 @@ class DataSettings(Table):
     dev_questions: int | None = Field(
         default=None, ge=1, description="a random subset; all if left out"
     )
+    test: str | None = Field(
+        default=None,
+        min_length=1,
+        description="questions that select nothing, for `limbeck confirm`",
+    )
+    score_on: Literal["dev", "test"] = Field(
+        default="dev", description="what scores the students; `limbeck confirm` takes test"
+    )
+    test_questions: int | None = Field(
+        default=None, ge=1, description="a random subset; all if left out"
+    )
     max_length: int = Field(default=384, ge=16, description="tokens in a window")
     doc_stride: int = Field(
         default=128, ge=1, description="tokens between the starts of two windows"
@@ -141,11 +219,16 @@ class DataSettings(Table):
 class TrainingSettings(Table):
     """How runs are carried out."""
 
-    precision: Literal["auto", "fp32", "bf16"] = Field(
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         default="auto", description="auto: bf16 where the device computes in it"
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         default="auto", description="auto: the fastest"
+    )
+    micro_batch: int | None = Field(
+        default=None,
+        ge=1,
+        description="windows at once; a larger batch accumulates gradients over several",
     )
     log_every: int = Field(
         default=10, ge=1, description="steps between points of loss and learning rate"
@@ -159,6 +242,10 @@ class TrainingSettings(Table):
     checkpoint_every: int = Field(default=100, ge=1, description="steps between checkpoints")
 
 
+def _number_or_text(value: object) -> str:
+    return "text" if isinstance(value, str) else "number"
+
+
 class MetricSettings(Table):
     """What a metric is for. Without any such table, `exact` and `num_parameters` are optimized."""
 
@@ -168,9 +255,30 @@ class MetricSettings(Table):
     role: Literal["optimize", "constrain", "store"] = Field(
         default="optimize", description="steers the search, bounds it, or is only kept"
     )
-    threshold: float | None = Field(
-        default=None, description="the worst value that is still of use; the reference point"
+    threshold: (
+        Annotated[
+            Annotated[float, Tag("number")] | Annotated[Literal["auto"], Tag("text")],
+            Discriminator(_number_or_text),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description='worst value of use, the reference point; `"auto"`: 2 errors above no answers',
     )
+
+    def at(self, threshold: float) -> Self:
+        """Return the same with a threshold that is settled."""
+        return self.model_copy(update={"threshold": threshold})
+
+
+class PriorSettings(Table):
+    """A belief about where good values lie; it counts the less, the more runs there are."""
+
+    near: float = Field(description="the value that is believed in most")
+    spread: float = Field(gt=0, description="standard deviation, as a share of the range")
+
+
+_INERT = Field(default=False, description="searched, but without effect: to repeat an experiment")
 
 
 class FloatSettings(Table):
@@ -181,6 +289,8 @@ class FloatSettings(Table):
     high: float = Field(description="largest value")
     log: bool = Field(default=False, description="equal factors are equally far apart")
     step: float | None = Field(default=None, description="distance of neighbouring values")
+    prior: PriorSettings | None = Field(default=None, description="where good values may lie")
+    inert: bool = _INERT
 
 
 class IntegerSettings(Table):
@@ -188,9 +298,14 @@ class IntegerSettings(Table):
 
     type: Literal["integer"] = Field(description="the kind of parameter")
     low: int = Field(description="smallest value")
-    high: int = Field(description="largest value")
+    high: int | None = Field(
+        default=None,
+        description="largest value; the teacher's if left out (num_layers, num_heads, ffn_size)",
+    )
     log: bool = Field(default=False, description="equal factors are equally far apart")
     step: int = Field(default=1, description="distance of neighbouring values")
+    prior: PriorSettings | None = Field(default=None, description="where good values may lie")
+    inert: bool = _INERT
 
 
 class ChoiceSettings(Table):
@@ -199,6 +314,7 @@ class ChoiceSettings(Table):
     type: Literal["choice"] = Field(description="the kind of parameter")
     choices: list[bool | int | float | str] = Field(description="the values")
     ordered: bool = Field(default=False, description="neighbours in choices are alike")
+    inert: bool = _INERT
 
 
 ParameterSettings = Annotated[
@@ -222,14 +338,20 @@ class BudgetSettings(Table):
 
     runs: int = Field(default=24, ge=1, description="runs in all, the baseline among them")
     workers: int = Field(default=1, ge=1, description="runs at a time")
+    control: bool = Field(
+        default=False, description="second run: the baseline without distillation, hard labels only"
+    )
 
 
-_NEVER_SEARCHED = ("seed", "gradient_clip")
+_NEVER_SEARCHED = ("seed", "gradient_clip", "steps", "keep")
 SEARCHABLE: Mapping[str, type[Table]] = {
     **{name: Recipe for name in Recipe.model_fields if name not in _NEVER_SEARCHED},
     **dict.fromkeys(StudentSettings.model_fields, StudentSettings),
 }
 """Every parameter that a space may hold, and the table that says what it may be."""
+
+PER_LAYER = ("num_heads", "ffn_size")
+"""Parameters that may also be searched for one of the student's layers: ``num_heads_0``."""
 
 
 class StudyFile(Table):
@@ -237,6 +359,7 @@ class StudyFile(Table):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     task: Literal["question-answering"]
+    preset: Literal["structured", "efficient-bert"] | None = None
     seed: int = Field(default=0, ge=0, description="of the sampler")
     teacher: TeacherSettings
     data: DataSettings

@@ -14,6 +14,7 @@ from limbeck.config.tables import (
     IntegerSettings,
     MetricSettings,
     OptimizerSettings,
+    PriorSettings,
     Recipe,
     StudentSettings,
     StudyFile,
@@ -32,6 +33,8 @@ _SECTIONS: Mapping[str, type[BaseModel]] = {
     "optimizer": OptimizerSettings,
     "budget": BudgetSettings,
 }
+_LAYERS = ("first", "last", "spread")
+_TAGS = ("one", "each", "number", "text")
 _KINDS: Mapping[str, type[BaseModel]] = {
     "float": FloatSettings,
     "integer": IntegerSettings,
@@ -80,6 +83,10 @@ def first_error(error: ValidationError) -> str:
             expected: str = first["ctx"]["expected"]
             choices = re.findall("'([^']+)'", expected)
             return f"{path}: must be {expected}, {got}{_nearest(str(first['input']), choices)}"
+        case "string_pattern_mismatch", ("student", "layers") | ("layers",):
+            near = _nearest(str(first["input"]), [*_LAYERS])
+            rule = "must be 'first', 'last', 'spread' or a list like '0,2,5'"
+            return f"{path}: {rule}, {got}{near}"
         case _, ("space", _, "choice", "choices", _, _):
             return f"{path}: must be text, a finite number, true or false, {got}"
         case _:
@@ -94,6 +101,10 @@ def _path(place: tuple[int | str, ...]) -> str:
             return f"space.{name}.choices[{index}]"
         case ("space", name, _, *rest):
             return ".".join(["space", str(name), *map(str, rest)])
+        case (*table, "each", int(index)):
+            return f"{_path(tuple(table))}[{index}]"
+        case (*table, str(tag)) if tag in _TAGS:
+            return _path(tuple(table))
         case _:
             return ".".join(map(str, place))
 
@@ -112,6 +123,8 @@ def _table_at(path: tuple[int | str, ...]) -> type[BaseModel]:
             return TeacherRecipe
         case ("metrics", _):
             return MetricSettings
+        case ("space", _, _, "prior"):
+            return PriorSettings
         case ("space", _, kind):
             return _KINDS[str(kind)]
         case _:

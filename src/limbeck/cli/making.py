@@ -1,0 +1,275 @@
+"""Commands that compute: search, distill, teach, confirm."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from limbeck.cli.options import (
+    DEFAULT_HOME,
+    AsJson,
+    HomeFolder,
+    Picture,
+    StoreUrl,
+    StudyArgument,
+    StudyFile,
+    Workers,
+    draw,
+    latest_study,
+    open_store,
+    print_json,
+)
+from limbeck.errors import ConfigError, LimbeckError
+from limbeck.home import Home
+from limbeck.space import Value
+
+if TYPE_CHECKING:
+    from limbeck.cli.progress import TrainingBar
+    from limbeck.config import StudyConfig
+    from limbeck.objective import Objective
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: limbeck search study.toml --runs 24 --workers 1")
+def search(
+    study_file: StudyFile,
+    runs: Annotated[
+        int | None, typer.Option(min=1, help="Runs in all; by default the study file's budget.")
+    ] = None,
+    workers: Workers = None,
+    picture: Picture = None,
+    home: HomeFolder = DEFAULT_HOME,
+    store_url: StoreUrl = None,
+) -> None:
+    """Search for the frontier of smaller students: the main job.
+
+    The first run is the baseline. Ctrl-C stops the search; started again, it goes on: finished runs
+    stay, interrupted ones continue from their checkpoints.
+    """
+    from limbeck.cli.progress import SearchBars, TrainingBar
+    from limbeck.cli.tables import print_frontier
+    from limbeck.execute.local import search as run_search
+    from limbeck.optimize.configured import make_sampler
+    from limbeck.study import Study, enter, this_process
+
+    bar = TrainingBar("teacher")
+    objective = _objective(study_file, home, bar)
+    budget = objective.config.file.budget
+    with open_store(objective.home, store_url) as store:
+        name = objective.config.file.name
+        enter(store, objective.config, runs=runs or budget.runs)
+        with bar:
+            objective.prepare(bar)
+        study = Study(
+            store=store,
+            name=name,
+            space=objective.space,
+            sampler=make_sampler(
+                objective.config.file.optimizer,
+                objective.space,
+                objective.config.metrics,
+                known=objective.known,
+                baseline=objective.baseline,
+                seed=objective.config.file.seed,
+            ),
+            known=objective.known,
+            owner=this_process(),
+        )
+        if budget.control and not study.runs:
+            study.queue(objective.baseline)
+            study.queue(objective.config.control(objective.baseline))
+        with _goes_on(), SearchBars(store, name, objective.config.metrics) as bars:
+            run_search(
+                study,
+                objective.config,
+                objective.home,
+                workers=workers or budget.workers,
+                watch=bars.update,
+            )
+        print_frontier(store.runs(name), objective.config.metrics)
+        draw(store, name, picture)
+
+
+@app.command(epilog="Example: limbeck distill study.toml --set num_layers=3 --set alpha_ce=0.9")
+def distill(
+    study_file: StudyFile,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="A parameter; the rest is the baseline's."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for the student.")
+    ] = None,
+    home: HomeFolder = DEFAULT_HOME,
+    as_json: AsJson = False,
+) -> None:
+    """Distil, score and measure one student outside of any study.
+
+    Interrupted, it goes on where its last checkpoint is. On several GPUs: accelerate launch -m
+    limbeck.cli distill study.toml.
+    """
+    from limbeck.cli.progress import TrainingBar
+    from limbeck.cli.tables import print_values
+    from limbeck.runs import RunState
+
+    bar = TrainingBar("teacher")
+    objective = _objective(study_file, home, bar)
+    parameters = objective.baseline | _assignments(objective, sets or [])
+    folder = output or objective.home.students / _folder_name(objective, parameters)
+    with bar:
+        objective.prepare(bar)
+    with TrainingBar("student") as bar:
+        outcome = objective(parameters, folder, bar)
+    if outcome.state is not RunState.FINISHED:
+        raise LimbeckError(f"the student is {outcome.state}: {outcome.message}")
+    if not outcome.values:
+        return  # This process only helped the main one: see accelerate launch.
+    (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+    if as_json:
+        print_json(
+            {
+                "parameters": parameters,
+                "values": outcome.values,
+                "errors": outcome.errors,
+                "folder": str(folder),
+            }
+        )
+    else:
+        print_values(f"Student in {folder}", outcome.values, outcome.errors)
+
+
+@app.command(epilog="Example: limbeck teach study.toml")
+def teach(study_file: StudyFile, home: HomeFolder = DEFAULT_HOME) -> None:
+    """Fine-tune the study's teacher, if it starts from a plain encoder, and score it.
+
+    Interrupted, it goes on where its last checkpoint is.
+    """
+    from limbeck.cli.progress import TrainingBar
+    from limbeck.cli.tables import print_values
+
+    bar = TrainingBar("teacher")
+    objective = _objective(study_file, home, bar)
+    with bar:
+        path = objective.teach(bar)
+    result = objective.examine(objective.teacher)
+    print_values(f"Teacher {path}", result.scores, result.errors)
+
+
+@app.command(epilog="Example: limbeck confirm squad2 --seeds 3 --data dev-v2.0.json")
+def confirm(
+    study: StudyArgument = None,
+    run: Annotated[
+        list[int] | None,
+        typer.Option("--run", "-r", help="A finalist; by default the frontier and the baseline."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="New seeds for each finalist.")] = 3,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Questions that selected nothing; by default the file's data.test."),
+    ] = None,
+    questions: Annotated[
+        int | None, typer.Option(min=1, help="How many of them, chosen by chance; all by default.")
+    ] = None,
+    workers: Workers = None,
+    home: HomeFolder = DEFAULT_HOME,
+    store_url: StoreUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train finalists again with new seeds, and score them on questions that selected nothing.
+
+    The runs are a study of their own, NAME.confirm. Interrupted, the same command goes on with it.
+    """
+    from limbeck.cli.confirmation import confirmation_facts, print_confirmation
+    from limbeck.cli.progress import SearchBars, TrainingBar
+    from limbeck.execute.confirm import confirm as run_confirm
+    from limbeck.execute.confirm import confirmation_config
+    from limbeck.frontier import frontier
+    from limbeck.study import stored_config
+
+    with open_store(Home(home.resolve()), store_url) as store:
+        name = study or latest_study(store)
+        chosen_from = stored_config(store, name)
+        runs, metrics = store.runs(name), chosen_from.metrics
+        numbers = set(run or [0, *(member.number for member in frontier(runs, metrics))])
+        finalists = [store.run(name, number) for number in sorted(numbers)]
+        bar = TrainingBar("teacher")
+        test = str(Path(data).resolve()) if data and Path(data).exists() else data
+        objective = _open(
+            confirmation_config(chosen_from, test=test, questions=questions), home, bar
+        )
+        with bar:
+            objective.prepare(bar)
+        with _goes_on(), SearchBars(store, objective.config.file.name, metrics) as bars:
+            repeats = run_confirm(
+                store,
+                objective.config,
+                objective.home,
+                finalists=finalists,
+                seeds=seeds,
+                known=objective.known,
+                workers=workers or chosen_from.file.budget.workers,
+                watch=bars.update,
+            )
+    if as_json:
+        print_json(confirmation_facts(finalists, repeats, metrics))
+    else:
+        print_confirmation(finalists, repeats, metrics)
+
+
+@contextmanager
+def _goes_on() -> Iterator[None]:
+    """Say what Ctrl-C has not undone."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("Stopped. The same command goes on with this search.", file=sys.stderr)
+        sys.exit(130)
+
+
+def _objective(study_file: Path, home: Path, bar: "TrainingBar") -> "Objective":
+    from limbeck.config import load_config
+
+    return _open(load_config(study_file), home, bar)
+
+
+def _open(config: "StudyConfig", home: Path, bar: "TrainingBar") -> "Objective":
+    from transformers.utils.logging import disable_progress_bar
+
+    from limbeck.objective import Objective
+
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers'
+    return Objective(config, Home(home.resolve()), progress=bar.prepare)
+
+
+def _assignments(objective: "Objective", sets: list[str]) -> dict[str, Value]:
+    """Read NAME=VALUE arguments; a name may be any that can be searched."""
+    values: dict[str, Value] = {}
+    for text in sets:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"--set must be NAME=VALUE, but got {text!r}")
+        values[name] = _json_value(value)
+    objective.config.check(values)
+    return values
+
+
+def _json_value(text: str) -> Value:
+    try:
+        value: Value = json.loads(text)
+    except json.JSONDecodeError:
+        return text
+    return value
+
+
+def _folder_name(objective: "Objective", parameters: dict[str, Value]) -> str:
+    import hashlib
+
+    made_from = json.dumps([objective.config.identity, parameters], sort_keys=True)
+    return f"{objective.config.file.name}-{hashlib.sha256(made_from.encode()).hexdigest()[:8]}"

@@ -1,0 +1,102 @@
+"""Finalists trained again, with other seeds, and scored on questions that selected nothing."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from limbeck.config import StudyConfig
+from limbeck.errors import ConfigError
+from limbeck.execute.local import search
+from limbeck.home import Home
+from limbeck.optimize.sampler import KnownMetrics
+from limbeck.runs import Run
+from limbeck.space import SearchSpace
+from limbeck.store import Store
+from limbeck.study import Study, enter, this_process
+
+
+def confirmation_config(
+    config: StudyConfig, *, test: str | None, questions: int | None
+) -> StudyConfig:
+    """Return the study file of the study that confirms another: NAME.confirm.
+
+    Args:
+        config: That other study's.
+        test: Questions that selected nothing; by default the study file's.
+        questions: How many of them; by default as the study file says.
+
+    Raises:
+        ConfigError: If no such questions are named.
+    """
+    data = config.file.data
+    test = test or data.test
+    if test is None:
+        raise ConfigError(
+            "finalists must be scored on questions that selected nothing, but the study file names "
+            "none; set data.test, or give --data"
+        )
+    changes = {
+        "test": test,
+        "test_questions": questions or data.test_questions,
+        "score_on": "test",
+    }
+    file = config.file.model_copy(
+        update={
+            "name": f"{config.file.name}.confirm",
+            "data": data.model_copy(update=changes),
+        }
+    )
+    return replace(config, file=file)
+
+
+def confirm(
+    store: Store,
+    config: StudyConfig,
+    home: Home,
+    *,
+    finalists: Sequence[Run],
+    seeds: int,
+    known: KnownMetrics,
+    workers: int,
+    watch: Callable[[Mapping[int, tuple[int, int]]], object],
+) -> tuple[Run, ...]:
+    """Train every finalist with ``seeds`` new seeds; return all runs of the confirming study.
+
+    What was done before is not done again: the same call goes on with it, with more finalists or
+    seeds too.
+
+    Args:
+        store: Where the confirming study goes.
+        config: See `confirmation_config`.
+        home: Where runs are kept.
+        finalists: Runs of the study that is confirmed.
+        seeds: Runs of each of them; their seeds follow the recipe's.
+        known: Values that follow from the parameters.
+        workers: See `search`.
+        watch: See `search`.
+
+    Raises:
+        ConfigError: If the confirming study was begun on other questions.
+        LimbeckError: See `search`.
+    """
+    first_seed = config.file.recipe.seed + 1
+    wanted = [
+        {**run.parameters, "seed": seed}
+        for seed in range(first_seed, first_seed + seeds)
+        for run in finalists
+    ]
+    name = config.file.name
+    there = store.runs(name) if name in [study.name for study in store.studies()] else ()
+    missing = [p for p in wanted if p not in [dict(run.parameters) for run in there]]
+    enter(store, config, runs=len(there) + len(missing))
+    study = Study(
+        store=store,
+        name=name,
+        space=SearchSpace(config.parameters),
+        sampler=None,
+        known=known,
+        owner=this_process(),
+    )
+    for parameters in missing:
+        study.queue(parameters)
+    search(study, config, home, workers=workers, watch=watch)
+    return study.runs

@@ -1,0 +1,89 @@
+"""A search with a control, and its finalists trained again."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from limbeck.home import Home
+from limbeck.runs import RunState
+from limbeck.store import Store
+from tests.tiny import tiny_questions, write_squad, write_tiny_study
+
+CONFIRM = ("confirm", "tiny", "--seeds", "2", "--data", "test.json", "--home", "home")
+
+
+def limbeck(folder: Path, *arguments: str) -> str:
+    ended = subprocess.run(
+        [sys.executable, "-m", "limbeck.cli", *arguments],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return ended.stdout
+
+
+@pytest.fixture(scope="module")
+def confirmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which a search of three runs has been carried out, and confirmed."""
+    folder = tmp_path_factory.mktemp("confirmed")
+    write_tiny_study(folder, budget={"runs": 3, "control": True})
+    write_squad(folder / "test.json", tiny_questions(16, seed=3))
+    limbeck(folder, "search", "study.toml", "--home", "home")
+    limbeck(folder, *CONFIRM)
+    return folder
+
+
+def test_the_second_run_is_the_baseline_without_distillation(confirmed: Path) -> None:
+    with Store(Home(confirmed / "home").store_url) as store:
+        baseline, control, chosen = store.runs("tiny")
+    assert control.parameters == {**baseline.parameters, "alpha_ce": 0.0}
+    assert chosen.parameters.keys() == baseline.parameters.keys()
+    out = limbeck(confirmed, "frontier", "--home", "home", "-o", "front.png", "tiny")
+    shown = (
+        f"Control: run 1, the baseline without distillation, exact {control.values['exact']:.2f}"
+    )
+    assert shown in out
+    assert "alpha_ce" in limbeck(confirmed, "status", "tiny", "--home", "home")
+
+
+def test_finalists_are_trained_with_new_seeds_and_scored_on_other_questions(
+    confirmed: Path,
+) -> None:
+    with Store(Home(confirmed / "home").store_url) as store:
+        runs, repeats = store.runs("tiny"), store.runs("tiny.confirm")
+    assert all(run.state is RunState.FINISHED for run in repeats)
+    assert {run.values["total"] for run in runs} == {12.0}
+    assert {run.values["total"] for run in repeats} == {16.0}
+    of_baseline = [
+        r for r in repeats if {**r.parameters, "seed": 0} == {**runs[0].parameters, "seed": 0}
+    ]
+    assert [run.parameters["seed"] for run in of_baseline] == [1, 2]
+    facts = json.loads(limbeck(confirmed, *CONFIRM, "--json"))
+    assert {fact["metric"] for fact in facts} == {"exact"}
+    (baseline,) = (fact for fact in facts if fact["run"] == 0)
+    assert baseline["selected"] == runs[0].values["exact"]
+    assert baseline["values"] == [run.values["exact"] for run in of_baseline]
+    assert baseline["luck"] == 0.0
+
+
+def test_confirming_again_goes_on_with_what_is_missing(confirmed: Path) -> None:
+    url = Home(confirmed / "home").store_url
+    with Store(url) as store:
+        before = store.runs("tiny.confirm")
+    limbeck(confirmed, *CONFIRM, "--run", "0", "--seeds", "3")
+    with Store(url) as store:
+        after = store.runs("tiny.confirm")
+    assert after[: len(before)] == before
+    (added,) = after[len(before) :]
+    assert added.parameters["seed"] == 3
+
+
+def test_other_questions_under_the_same_name_are_refused(confirmed: Path) -> None:
+    write_squad(confirmed / "more.json", tiny_questions(8, seed=4))
+    with pytest.raises(subprocess.CalledProcessError, match="status 2") as ended:
+        limbeck(confirmed, *(a.replace("test.json", "more.json") for a in CONFIRM))
+    assert "'tiny.confirm' must go on with what it was begun with, but data" in ended.value.stderr
