@@ -46,7 +46,7 @@ This page is written by `scripts/write_docs.py` from the code that reads the fil
 |---|---|---|
 | `name` | of the study: letters, digits, `.`, `_` and `-` | needed |
 | `task` | `"question-answering"` | needed |
-| `preset` | `"structured"`, `"efficient-bert"`: see `limbeck presets` | `"structured"` without `[space]` |
+| `preset` | `"structured"`, `"efficient-bert"`: `limbeck presets` | the first, if no `[space]` |
 | `seed` | of the sampler | `0` |
 
 A preset's tables lie beneath the file's: what the file says itself takes their place, a parameter

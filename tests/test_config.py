@@ -137,6 +137,7 @@ MALFORMED = {
         "student.num_heads must be one number, or have one for the layer where space.num_heads is "
     ),
     "[metrics.exact]\nthreshold = 'high'": "metrics.exact.threshold: must be 'auto', but got 'high",
+    "[recipe]\nkeep = 'best'": 'recipe.keep = "best" needs training.evaluate_every; set it, or',
     "[data]\nscore_on = 'test'": 'data.score_on = "test" needs data.test; name the questions',
     "[space.dropout]\ntype = 'float'\nlow = 0\nhigh = 1\nprior = { near = 0.1, spred = 1 }": (
         "space.dropout.prior.spred: no such key; did you mean 'spread'?"

@@ -3,64 +3,56 @@
 import hashlib
 import json
 import time
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from limbeck.config import StudentSettings, StudyConfig
+from limbeck.config import (
+    OVERALL_SCORES,
+    StudyConfig,
+    with_teacher,
+)
 from limbeck.distill.device import Device
-from limbeck.distill.evaluation import Result, examine
-from limbeck.distill.exams import Exams
-from limbeck.distill.logits import teacher_logits
+from limbeck.distill.distributed import join
+from limbeck.distill.evaluation import Exam, Result, examine
+from limbeck.distill.exams import Exams, Questions
+from limbeck.distill.logits import TeacherLogits, teacher_logits
+from limbeck.distill.students import Students, check_length
 from limbeck.distill.teacher import save_model, teach
+from limbeck.distill.thresholds import settle_thresholds, warn_of_low_thresholds
 from limbeck.distill.training import Lesson, Reporter, train
 from limbeck.errors import (
     ConfigError,
     InfeasibleError,
-    LimbeckWarning,
     ModelError,
     OutOfMemoryError,
     ParameterError,
 )
 from limbeck.files import sha256, size, whole_file
 from limbeck.home import Home
-from limbeck.measure import latency
-from limbeck.metrics import Role
+from limbeck.measure import PeakResident, latency, peak_memory
+from limbeck.metrics import optimized
 from limbeck.runs import Artifact, Outcome, RunState
 from limbeck.space import Parameters, SearchSpace, Value
 from limbeck.students.checkpoint import find_folder, is_fine_tuned, read_shape
 from limbeck.students.loading import load_teacher
 from limbeck.students.modeling import SlimBertForQuestionAnswering
-from limbeck.students.shape import (
-    Shape,
-    count_encoder_parameters,
-    count_parameters,
-    shape_constraints,
-)
-from limbeck.students.slicing import (
-    Importance,
-    LayerChoice,
-    choose_cut,
-    choose_layers,
-    first,
-    magnitude,
-    random_order,
-    slice_student,
-)
+from limbeck.students.shape import Shape
+from limbeck.tasks.question_answering.windows import Lengths
 
 
 class Objective:
     """What a study file asks for: distils the student of any parameters, scores and measures it.
 
-    Making one reads no more than the teacher's configuration; data and weights are loaded when
-    they are first needed.
+    Its ``config`` is the study file with what that leaves to the teacher and the questions.
+
+    Making one reads no more than the teacher's configuration and, for a threshold that depends on
+    them, the questions that score; all else is loaded when it is first needed.
 
     Args:
         config: The study file.
@@ -79,39 +71,36 @@ class Objective:
         *,
         progress: Callable[[str, int, int], None] | None = None,
     ) -> None:
-        self.config = config
         self.home = home
         self._progress = progress
-        self.teacher_shape = read_shape(self._model_path)
-        longest = self.teacher_shape.max_position_embeddings
-        if config.file.data.max_length > longest:
-            raise ConfigError(
-                f"data.max_length must not exceed the {longest} positions of the teacher, but got "
-                f"{config.file.data.max_length}"
-            )
+        self._model_path = config.model_path(config.file.teacher.model)
+        self.questions = Questions(config)
+        largest = _largest(read_shape(self._model_path))
+        self.config = settle_thresholds(with_teacher(config, largest), self.questions)
+        check_length(self.config, self._model_path)
 
     @cached_property
     def space(self) -> SearchSpace:
-        """The searched parameters, and what the teacher rules out."""
-        return SearchSpace(self.config.parameters, shape_constraints(self.teacher_shape))
+        """The searched parameters."""
+        return SearchSpace(self.config.parameters)
 
     @cached_property
     def baseline(self) -> dict[str, Value]:
         """The study file's own value of every searched parameter: the first run.
 
         Raises:
-            ConfigError: If one that follows from the teacher lies outside its range.
+            ArchitectureError: If there can be no such student.
+            ConfigError: If one that follows from the teacher lies outside its range, or nothing
+                says what it is.
         """
-        shape = self._shape({})
-        implied = {
-            "num_layers": len(shape.heads_per_layer),
-            "num_heads": shape.heads_per_layer[0],
-            "ffn_size": shape.ffn_per_layer[0],
+        values = {
+            parameter.name: self.students.implied(parameter)
+            if (given := self.config.default(parameter.name)) is None
+            else given
+            for parameter in self.space.parameters
         }
-        values = {name: self.config.default(name) for name in self.space.names}
-        complete = {name: implied[name] if v is None else v for name, v in values.items()}
         try:
-            return self.space.validate(complete)
+            return self.space.validate(values)
         except ParameterError as error:
             raise ConfigError(
                 f"the baseline must lie in the search space: {error}; set its value in [student], "
@@ -119,12 +108,12 @@ class Objective:
             ) from error
 
     def known(self, parameters: Parameters) -> dict[str, float]:
-        """Return the metrics that follow from the parameters, exactly and in microseconds."""
-        shape = self._shape(parameters)
-        return {
-            "num_parameters": float(count_parameters(shape)),
-            "num_encoder_parameters": float(count_encoder_parameters(shape)),
-        }
+        """Return the metrics that follow from the parameters, exactly and without training.
+
+        Raises:
+            ArchitectureError: If there can be no such student.
+        """
+        return self.students.known(parameters)
 
     def prepare(self, reporter: Reporter) -> None:
         """Make all that the runs share: features, the teacher if there is none, its logits.
@@ -133,12 +122,19 @@ class Objective:
 
         Raises:
             DataError: If the questions are broken.
-            ModelError: If the teacher cannot be loaded.
+            ConfigError: If students are to be cut from a model that reads shorter windows.
+            ModelError: If the teacher cannot be loaded, or students are to be cut from a model
+                that has another vocabulary.
             DivergedError: If fine-tuning the teacher diverged.
         """
+        self.students.check_sources()
         self.teach(reporter)
-        self._warn_of_low_thresholds()
-        self._teacher_logits()
+        warn_of_low_thresholds(self.config, self.questions)
+        with join(self._device).main_first():
+            _ = self._teacher_logits
+            self.students.measure()
+            if "train" in self.students.possible("vocabulary"):
+                _ = self._trimmed_exams.scored
 
     def teach(self, reporter: Reporter) -> str:
         """Fine-tune the teacher if the study starts from a plain encoder; return its folder or id.
@@ -148,18 +144,18 @@ class Objective:
             ModelError: If the encoder cannot be loaded.
             DivergedError: If the loss is no longer finite.
         """
-        # Broken dev questions are to be met before the training, not after it.
-        lesson, _ = self.exams.train, self.exams.dev
+        # Broken questions are to be met before the training, not after it.
+        train_windows, _ = self.exams.train, self.exams.scored
         if not (is_fine_tuned(self._model_path) or self._taught_folder.is_dir()):
             teach(
                 self._model_path,
                 self.tokenizer,
-                lesson.features,
+                train_windows,
                 self.config.file.teacher.recipe,
                 self.config.file.training,
                 folder=self._taught_folder,
                 reporter=reporter,
-                evaluate=self._evaluate_on_the_way,
+                evaluate=partial(self._evaluate_on_the_way, self.exams),
             )
         return self.teacher_path
 
@@ -173,7 +169,8 @@ class Objective:
 
         Returns:
             A *finished* outcome, or an *infeasible* one with its reason; anything else that goes
-            wrong is raised.
+            wrong is raised. A process that only helps another one train (see
+            `limbeck.distill.distributed`) returns a finished outcome without values.
         """
         start = time.perf_counter()
         try:
@@ -185,8 +182,8 @@ class Objective:
             return _infeasible(lack, seconds=time.perf_counter() - start)
 
     def examine(self, model: SlimBertForQuestionAnswering) -> Result:
-        """Return a model's answers to all dev questions, and their scores."""
-        return examine(model, self.exams.dev, self.config.file.data, device=self._device)
+        """Return what a model with the teacher's vocabulary makes of the questions that score."""
+        return self._examine(model, self.exams.scored)
 
     @property
     def teacher_path(self) -> str:
@@ -197,22 +194,30 @@ class Objective:
 
     @cached_property
     def exams(self) -> Exams:
-        """The questions that are learned from and scored on."""
-        return Exams(
+        """The questions that are learned from and scored on, as the teacher reads them."""
+        return self._exams(self.tokenizer)
+
+    @cached_property
+    def students(self) -> Students:
+        """What the study's students are cut from, and how."""
+        return Students(
             self.config,
-            self.tokenizer.backend_tokenizer,
+            self.tokenizer,
+            teacher=lambda: self.teacher,
+            features=lambda: self.exams.train,
+            device=self._device,
             cache=self.home.cache,
             progress=self._progress,
         )
 
-    @cached_property
+    @property
     def teacher(self) -> SlimBertForQuestionAnswering:
-        """The fine-tuned teacher."""
+        """The fine-tuned teacher, loaded anew each time: students train without it in memory."""
         return load_teacher(self.teacher_path)
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerFast:
-        """The teacher's, and so every student's."""
+        """The teacher's."""
         tokenizer = AutoTokenizer.from_pretrained(find_folder(self._model_path))
         if not isinstance(tokenizer, PreTrainedTokenizerFast):
             raise ModelError(
@@ -223,90 +228,121 @@ class Objective:
 
     def _run(self, parameters: Parameters, folder: Path, reporter: Reporter) -> Outcome:
         start = time.perf_counter()
-        student = self._cut(parameters)
+        student = self.students.build(parameters)
+        exams = self._exams_of(parameters)
         recipe = self.config.recipe(parameters)
-        train_seconds = train(
-            student,
-            Lesson(
-                features=self.exams.train.features,
-                teacher_logits=self._teacher_logits() if recipe.alpha_ce > 0 else None,
-            ),
-            recipe,
-            self.config.file.training,
-            checkpoint=folder / "checkpoint.safetensors",
-            reporter=reporter,
-            evaluate=self._evaluate_on_the_way,
+        lesson = Lesson(
+            features=exams.train,
+            teacher_logits=self._teacher_logits if recipe.alpha_ce > 0 else None,
+            live=self.students.live_teacher(parameters),
         )
-        result = self.examine(student)
-        save_model(student, self.tokenizer, folder / "model")
+        with PeakResident(self._device.torch_device) as peak:
+            train_seconds = train(
+                student,
+                lesson,
+                recipe,
+                self.config.file.training,
+                checkpoint=folder / "checkpoint.safetensors",
+                reporter=reporter,
+                evaluate=partial(self._evaluate_on_the_way, exams),
+                best_by=self._best_by,
+            )
+        if not join(self._device).is_main:
+            return Outcome(state=RunState.FINISHED, seconds=time.perf_counter() - start)
+        result = self._examine(student, exams.scored)
+        save_model(student, self.students.tokenizer(parameters), folder / "model")
+        measured = self._measure(student, folder)
+        if peak.bytes is not None:
+            measured["train_memory_bytes"] = float(peak.bytes)
         for name, content in (("predictions", result.answers), ("null_odds", result.null_odds)):
-            with whole_file(folder / f"{name}.json") as file:
-                file.write_text(json.dumps(content), encoding="utf-8")
-        measured = latency(student, length=self.config.file.data.max_length)
-        with whole_file(folder / "latency.json") as file:
-            file.write_text(json.dumps(asdict(measured)), encoding="utf-8")
-        artifacts = tuple(
-            _artifact(name, folder / name)
-            for name in ("model", "predictions.json", "null_odds.json", "latency.json")
-        )
+            _write_json(folder / f"{name}.json", content)
+        names = ("model", "predictions.json", "null_odds.json", "latency.json", "memory.json")
         return Outcome(
             state=RunState.FINISHED,
             values={
                 **result.scores,
                 **self.known(parameters),
-                "bytes": float(size(folder / "model" / "model.safetensors")),
-                "latency_ms": measured.p50_ms,
+                **measured,
+                "inference_time": result.seconds,
                 "train_seconds": train_seconds,
             },
-            artifacts=artifacts,
+            errors=result.errors,
+            artifacts=tuple(_artifact(name, folder / name) for name in names),
             seconds=time.perf_counter() - start,
         )
 
-    def _cut(self, parameters: Parameters) -> SlimBertForQuestionAnswering:
-        """Return the untrained student of the given parameters."""
-        shape = self._shape(parameters)
-        settings = self.config.student(parameters)
-        recipe = self.config.recipe(parameters)
-        cut = choose_cut(
-            self.teacher,
-            kept_layers=choose_layers(
-                self.teacher_shape.num_layers, shape.num_layers, LayerChoice(settings.layers)
-            ),
-            heads_per_layer=shape.heads_per_layer,
-            ffn_per_layer=shape.ffn_per_layer,
-            importance=_importance(settings),
-        )
-        student = slice_student(
-            self.teacher,
-            cut,
-            hidden_dropout=recipe.dropout,
-            attention_dropout=recipe.attention_dropout,
-            qa_dropout=recipe.qa_dropout,
-        )
-        built = sum(parameter.numel() for parameter in student.parameters())
-        assert built == count_parameters(shape), (built, shape)
-        return student
+    def _measure(self, student: SlimBertForQuestionAnswering, folder: Path) -> dict[str, float]:
+        """Return what serving costs; write how it was measured."""
+        length = self.config.file.data.max_length
+        times = latency(student, length=length)
+        memory = peak_memory(student, length=length)
+        _write_json(folder / "latency.json", asdict(times))
+        _write_json(folder / "memory.json", asdict(memory))
+        return {
+            "latency_ms": times.p50_ms,
+            "latency_p90_ms": times.p90_ms,
+            "memory_bytes": float(memory.bytes),
+        }
 
-    def _shape(self, parameters: Parameters) -> Shape:
-        settings = self.config.student(parameters)
-        teacher = self.teacher_shape
-        heads = teacher.heads_per_layer[0] if settings.num_heads is None else settings.num_heads
-        return teacher.student(
-            num_layers=settings.num_layers or (teacher.num_layers + 1) // 2,
-            num_heads=heads,
-            ffn_size=settings.ffn_size or teacher.ffn_per_layer[0],
+    def _exams_of(self, parameters: Parameters) -> Exams:
+        """Return the questions as a student reads them."""
+        trimmed = self.config.student(parameters).vocabulary == "train"
+        return self._trimmed_exams if trimmed else self.exams
+
+    @cached_property
+    def _trimmed_exams(self) -> Exams:
+        """The questions as students with a trimmed vocabulary read them.
+
+        It has all tokens of the training questions, so that their windows are the teacher's, token
+        by token, and its logits fit.
+
+        Raises:
+            ModelError: If the windows are others.
+        """
+        exams = self._exams(self.students.vocabulary.tokenizer)
+        if not np.array_equal(exams.train.starts, self.exams.train.starts):
+            raise ModelError(
+                'vocabulary = "train" needs a tokenizer that reads the train questions as before '
+                "when it has no other tokens, but that of the teacher does not: it has characters "
+                'that are no tokens; set vocabulary = "full"'
+            )
+        return exams
+
+    def _exams(self, tokenizer: PreTrainedTokenizerFast) -> Exams:
+        data = self.config.file.data
+        lengths = Lengths(
+            max_length=data.max_length,
+            doc_stride=data.doc_stride,
+            max_query_length=data.max_query_length,
+        )
+        return Exams(
+            self.questions,
+            tokenizer.backend_tokenizer,
+            lengths,
+            cache=self.home.cache,
+            progress=self._progress,
         )
 
-    def _evaluate_on_the_way(self, model: SlimBertForQuestionAnswering) -> dict[str, float]:
-        scores = examine(
-            model, self.exams.sample, self.config.file.data, device=self._device
-        ).scores
+    def _examine(self, model: SlimBertForQuestionAnswering, exam: Exam) -> Result:
+        return examine(model, exam, self.config.file.data, device=self._device)
+
+    def _evaluate_on_the_way(
+        self, exams: Exams, model: SlimBertForQuestionAnswering
+    ) -> dict[str, float]:
+        scores = self._examine(model, exams.sample).scores
         return {name: scores[name] for name in _ON_THE_WAY if name in scores}
 
-    def _teacher_logits(self) -> NDArray[np.float16]:
+    @property
+    def _best_by(self) -> str:
+        """The score that tells the best weights: the first optimized one, else ``exact``."""
+        scores = [metric.name for metric in optimized(self.config.metrics)]
+        return next((name for name in scores if name in _ON_THE_WAY), "exact")
+
+    @cached_property
+    def _teacher_logits(self) -> TeacherLogits:
         return teacher_logits(
             self.teacher,
-            self.exams.train.features,
+            self.exams.train,
             device=self._device,
             cache=self.home.cache,
             progress=self._show,
@@ -316,34 +352,10 @@ class Objective:
         if self._progress:
             self._progress("asking the teacher", done, total)
 
-    def _warn_of_low_thresholds(self) -> None:
-        """Warn where answering nothing would be within a threshold on an overall score."""
-        questions = self.exams.dev.questions.questions
-        unanswerable = sum(not question.answerable for question in questions)
-        nothing = 100 * unanswerable / len(questions)
-        for metric in self.config.metrics:
-            overall = metric.name in _OVERALL_SCORES and metric.role is not Role.STORE
-            if not (overall and unanswerable):
-                continue
-            if metric.threshold is None or metric.threshold <= nothing:
-                warnings.warn(
-                    f"metrics.{metric.name}: answering nothing scores {nothing:.2f} on these dev "
-                    f"questions; set threshold above it (it is {metric.threshold})",
-                    LimbeckWarning,
-                    stacklevel=2,
-                )
-
-    @property
-    def _model_path(self) -> str:
-        """The study file's model: a folder relative to the file, or a hub id."""
-        model = self.config.file.teacher.model
-        folder = self.config.folder / Path(model).expanduser()
-        return str(folder) if folder.is_dir() else model
-
     @property
     def _taught_folder(self) -> Path:
-        file = self.config.file
-        made_from = f"{self._model_path} {file.teacher.recipe} {file.data}"
+        recipe = self.config.file.teacher.recipe
+        made_from = f"{self._model_path} {recipe} {self.exams.train.key}"
         key = hashlib.sha256(made_from.encode()).hexdigest()[:12]
         return self.home.teachers / f"{Path(self._model_path).name}-{key}"
 
@@ -352,21 +364,23 @@ class Objective:
         return Device.choose(self.config.file.training)
 
 
-_OVERALL_SCORES = ("exact", "f1", "best_exact", "best_f1")
 _ON_THE_WAY = (
-    *_OVERALL_SCORES,
+    *OVERALL_SCORES,
     *("HasAns_exact", "HasAns_f1", "NoAns_exact", "NoAns_f1"),
 )
 
 
-def _importance(settings: StudentSettings) -> Importance:
-    match settings.importance:
-        case "magnitude":
-            return magnitude
-        case "first":
-            return first
-        case "random":
-            return random_order(settings.pruning_seed)
+def _largest(shape: Shape) -> dict[str, int]:
+    return {
+        "num_layers": shape.num_layers,
+        "num_heads": max(shape.heads_per_layer),
+        "ffn_size": max(shape.ffn_per_layer),
+    }
+
+
+def _write_json(path: Path, content: Mapping[str, object]) -> None:
+    with whole_file(path) as file:
+        file.write_text(json.dumps(content), encoding="utf-8")
 
 
 def _artifact(name: str, path: Path) -> Artifact:

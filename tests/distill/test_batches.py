@@ -1,11 +1,17 @@
 from itertools import islice
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from limbeck.distill.batches import batches_from, bucketed_batches, length_sorted_batches
+from limbeck.distill.batches import (
+    batches_from,
+    bucketed_batches,
+    length_sorted_batches,
+    parts_of,
+)
 
 
 def random_lengths(count: int) -> NDArray[np.int64]:
@@ -113,3 +119,36 @@ def test_batches_for_prediction_go_from_long_to_short_and_are_full() -> None:
     lengths = np.array([3, 10, 4, 9, 1, 5])
     batches = length_sorted_batches(lengths, tokens=20)
     assert as_lists(batches) == [[1, 3], [5, 2, 0, 4]]
+
+
+@given(
+    count=st.integers(1, 40),
+    micro_batch=st.none() | st.integers(1, 12),
+    processes=st.integers(1, 5),
+)
+def test_parts_of_all_processes_weigh_every_window_alike(
+    count: int, micro_batch: int | None, processes: int
+) -> None:
+    batch = np.random.default_rng(count).permutation(100)[:count]
+    weights = dict.fromkeys(batch.tolist(), 0.0)
+    for process in range(processes):
+        parts = parts_of(batch, micro_batch=micro_batch, process=process, processes=processes)
+        assert [part.last for part in parts] == [False] * (len(parts) - 1) + [True]
+        for part in parts:
+            assert 1 <= len(part.windows) <= (micro_batch or count)
+            for window in part.windows.tolist():
+                weights[window] += part.weight / len(part.windows) / processes
+    assert list(weights.values()) == pytest.approx([1 / count] * count)
+
+
+def test_parts_are_even() -> None:
+    parts = parts_of(np.arange(32), micro_batch=12, process=0, processes=1)
+    assert [len(part.windows) for part in parts] == [11, 11, 10]
+
+
+def test_every_process_gets_short_and_long_windows() -> None:
+    shares = [
+        parts_of(np.arange(7), micro_batch=None, process=process, processes=3)
+        for process in range(3)
+    ]
+    assert [part.windows.tolist() for (part,) in shares] == [[0, 3, 6], [1, 4], [2, 5]]

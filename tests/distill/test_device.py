@@ -13,7 +13,8 @@ NO_MPS = not torch.backends.mps.is_available()
 
 
 @pytest.mark.parametrize(
-    ("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)]
+    ("precision", "dtype"),
+    [("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)],
 )
 def test_products_have_the_precision_that_was_asked_for(precision: str, dtype: torch.dtype) -> None:
     settings = TrainingSettings.model_validate({"device": "cpu", "precision": precision})
@@ -47,3 +48,20 @@ def test_auto_is_bfloat16_only_where_the_processor_computes_in_it() -> None:
     able = "avx512_bf16" in CPU_INFO.read_text()
     device = Device.choose(TrainingSettings(device="cpu", precision="auto"))
     assert device.dtype is (torch.bfloat16 if able else torch.float32)
+
+
+@pytest.mark.parametrize(("dtype", "scale"), [(torch.float16, 2.0**16), (torch.bfloat16, 1.0)])
+def test_only_gradients_in_half_precision_are_scaled(dtype: torch.dtype, scale: float) -> None:
+    scaler = Device(torch.device("cpu"), dtype).scaler()
+    assert scaler.scale(torch.ones(())) == scale
+
+
+def test_random_numbers_follow_from_the_seed() -> None:
+    device = Device(torch.device("cpu"), torch.float32)
+    with torch.random.fork_rng():
+        draws = []
+        for seed in (3, 2**64 - 1, 3):
+            device.seed(seed)
+            draws.append(torch.rand(4))
+    assert torch.equal(draws[0], draws[2])
+    assert not torch.equal(draws[0], draws[1])

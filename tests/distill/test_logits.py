@@ -19,7 +19,7 @@ NUMPY_HEADER_BYTES = 128
 def test_logits_are_the_teachers_in_half_precision(
     teacher: SlimBertForQuestionAnswering, features: Features, tmp_path: Path
 ) -> None:
-    logits = teacher_logits(teacher, features, device=CPU, cache=tmp_path)
+    logits = teacher_logits(teacher, features, device=CPU, cache=tmp_path).values
     expected = predict_logits(teacher, features, device=CPU)
     np.testing.assert_array_equal(logits, expected.astype(np.float16))
 
@@ -36,7 +36,8 @@ def test_second_call_reads_what_the_first_one_wrote(
     computed = len(calls)
     second = teacher_logits(teacher, features, device=CPU, cache=tmp_path, progress=progress)
     assert computed == len(calls) > 0
-    np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(first.values, second.values)
+    assert first.key == second.key
 
 
 def test_file_has_four_bytes_a_token(
@@ -59,6 +60,7 @@ def test_other_weights_windows_or_precision_have_logits_of_their_own(
     other_windows = tiny_features(tiny_questions(5, seed=3), cache=tmp_path)
     bf16 = Device(torch.device("cpu"), torch.bfloat16)
     cache = tmp_path / "cache"
+    keys = []
     for model, windows, device in (
         (teacher, features, CPU),
         (fresh(), features, CPU),
@@ -67,8 +69,10 @@ def test_other_weights_windows_or_precision_have_logits_of_their_own(
         (teacher, features, bf16),
     ):
         logits = teacher_logits(model, windows, device=device, cache=cache)
-        assert logits.shape == (len(windows.input_ids), 2)
-    assert len(list(cache.iterdir())) == 4
+        assert logits.values.shape == (len(windows.input_ids), 2)
+        keys.append(logits.key)
+    assert keys[0] == keys[1]
+    assert len(list(cache.iterdir())) == len(set(keys)) == 4
 
 
 @pytest.mark.parametrize("bias", [1e6, float("nan")])

@@ -81,7 +81,7 @@ def test_teacher_has_learned_from_hard_labels(
 ) -> None:
     losses = list(taught(encoder, features, tmp_path / "taught").losses.values())
     assert len(losses) == 7
-    assert losses[-1] < 0.7 * losses[0]
+    assert losses[-1] < 0.75 * losses[0]
 
 
 def test_all_of_the_encoder_is_trained(encoder: str, features: Features, tmp_path: Path) -> None:

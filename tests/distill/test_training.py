@@ -1,4 +1,3 @@
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,8 +14,11 @@ from typing_extensions import override
 
 from limbeck.config import Recipe, TrainingSettings
 from limbeck.distill.device import Device
+from limbeck.distill.live import LiveTeacher
+from limbeck.distill.logits import TeacherLogits
 from limbeck.distill.predict import predict_logits
 from limbeck.distill.training import (
+    Evaluate,
     Lesson,
     Reporter,
     learning_rate,
@@ -74,10 +76,15 @@ class Notebook(Reporter):
         return [values["loss"] for _, values in self.points if "loss" in values]
 
 
+def lesson_of(teacher: SlimBertForQuestionAnswering, features: Features) -> Lesson:
+    """Return a lesson with the teacher's answers."""
+    logits = predict_logits(teacher, features, device=CPU).astype(np.float16)
+    return Lesson(features=features, teacher_logits=TeacherLogits(key="tiny", values=logits))
+
+
 @pytest.fixture
 def lesson(teacher: SlimBertForQuestionAnswering, features: Features) -> Lesson:
-    logits = predict_logits(teacher, features, device=CPU).astype(np.float16)
-    return Lesson(features=features, teacher_logits=logits)
+    return lesson_of(teacher, features)
 
 
 @pytest.fixture
@@ -91,10 +98,20 @@ def run(
     checkpoint: Path,
     recipe: Recipe = RECIPE,
     settings: TrainingSettings = SETTINGS,
+    evaluate: Evaluate | None = None,
+    notebook: Notebook | None = None,
 ) -> Notebook:
     """Train to the end and return what was reported."""
-    notebook = Notebook()
-    train(student, lesson, recipe, settings, checkpoint=checkpoint, reporter=notebook)
+    notebook = notebook or Notebook()
+    train(
+        student,
+        lesson,
+        recipe,
+        settings,
+        checkpoint=checkpoint,
+        reporter=notebook,
+        evaluate=evaluate,
+    )
     return notebook
 
 
@@ -105,11 +122,13 @@ def interrupt(
     *,
     stop_at: int,
     recipe: Recipe = RECIPE,
+    settings: TrainingSettings = SETTINGS,
+    evaluate: Evaluate | None = None,
 ) -> Notebook:
     """Train until a step is reported, and return what was reported."""
     notebook = Notebook(stop_at=stop_at)
     with pytest.raises(Interrupted, match="by the test"):
-        train(student, lesson, recipe, SETTINGS, checkpoint=checkpoint, reporter=notebook)
+        run(student, lesson, checkpoint, recipe, settings, evaluate, notebook)
     return notebook
 
 
@@ -125,6 +144,8 @@ def pointed_at(features: Features, logits: NDArray[np.float16 | np.float32]) -> 
 )
 def test_number_of_steps(windows: int, batch_size: int, epochs: float, steps: int) -> None:
     assert num_steps(windows, Recipe(batch_size=batch_size, epochs=epochs)) == steps
+    given = Recipe(batch_size=batch_size, epochs=epochs, steps=5)
+    assert num_steps(windows, given) == 5
 
 
 @pytest.mark.parametrize(
@@ -192,7 +213,7 @@ def test_student_comes_to_point_where_its_teacher_points(
         student.qa_outputs.weight.zero_()
     recipe = Recipe(epochs=4.0, batch_size=8, learning_rate=1e-2, alpha_ce=1.0)
     run(student, lesson, checkpoint, recipe)
-    theirs = pointed_at(lesson.features, lesson.teacher_logits)
+    theirs = pointed_at(lesson.features, lesson.teacher_logits.values)
     ours = pointed_at(lesson.features, predict_logits(student, lesson.features, device=CPU))
     assert (theirs == 0).mean() < 0.7
     assert (theirs == ours).mean() > 0.95
@@ -245,20 +266,22 @@ def test_reported_loss_is_the_mean_since_the_last_report(
     assert second == pytest.approx(np.array(every).reshape(7, 2).mean(axis=1).tolist())
 
 
-@pytest.mark.parametrize("heads", [(4, 2), (4, 0)])
+@pytest.mark.parametrize(("heads", "precision"), [((4, 2), "fp32"), ((4, 0), "fp16")])
 def test_interrupted_run_ends_with_the_weights_and_reports_of_one_that_was_not(
     teacher: SlimBertForQuestionAnswering,
     lesson: Lesson,
     tmp_path: Path,
     checkpoint: Path,
     heads: tuple[int, int],
+    precision: str,
 ) -> None:
     # Step 5, the checkpoint's, lies between two reports: the loss of step 5 must not be lost.
+    settings = SETTINGS.model_copy(update={"precision": precision})
     whole = tiny_student(teacher, heads=heads)
-    all_points = run(whole, lesson, tmp_path / "whole.safetensors").points
-    interrupt(tiny_student(teacher, heads=heads), lesson, checkpoint, stop_at=8)
+    all_points = run(whole, lesson, tmp_path / "whole.safetensors", settings=settings).points
+    interrupt(tiny_student(teacher, heads=heads), lesson, checkpoint, stop_at=8, settings=settings)
     continued = tiny_student(teacher, heads=heads)
-    rest = run(continued, lesson, checkpoint)
+    rest = run(continued, lesson, checkpoint, settings=settings)
     assert rest.began == (5, 14)
     assert fingerprint(continued) == fingerprint(whole)
     assert rest.points == [point for point in all_points if point[0] > 5]
@@ -302,6 +325,13 @@ def test_checkpoint_of_another_student_or_other_windows_is_ignored(
     checkpoint.write_bytes(content)
     renamed = replace(lesson, features=replace(lesson.features, key="of other questions"))
     assert run(tiny_student(teacher), renamed, checkpoint).began == (0, 14)
+    checkpoint.write_bytes(content)
+    assert lesson.teacher_logits is not None
+    other = replace(lesson, teacher_logits=replace(lesson.teacher_logits, key="another teacher's"))
+    assert run(tiny_student(teacher), other, checkpoint).began == (0, 14)
+    checkpoint.write_bytes(content)
+    live = LiveTeacher(teacher, alpha_hidden=1.0, alpha_relation=0.0)
+    assert run(tiny_student(teacher), replace(lesson, live=live), checkpoint).began == (0, 14)
     checkpoint.write_bytes(content)
     assert run(tiny_student(teacher), lesson, checkpoint).began == (5, 14)
 
@@ -367,29 +397,3 @@ def test_architecture_and_recipe_do_not_change_the_order_of_the_data(
     second = seen(tiny_student(teacher, layers=1, dropout=0.0), changed, "second")
     assert len(first) == len(second) == 14
     assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
-
-
-def test_scores_on_the_way_are_reported_and_change_nothing(
-    teacher: SlimBertForQuestionAnswering, lesson: Lesson, tmp_path: Path
-) -> None:
-    # Scoring puts the model into evaluation mode: left there, dropout would be off after it.
-    def evaluate(model: SlimBertForQuestionAnswering) -> dict[str, float]:
-        return {"highest": float(predict_logits(model, lesson.features, device=CPU).max())}
-
-    plain = tiny_student(teacher)
-    run(plain, lesson, tmp_path / "plain")
-    scored = tiny_student(teacher)
-    notebook = Notebook()
-    train(
-        scored,
-        lesson,
-        RECIPE,
-        SETTINGS.model_copy(update={"evaluate_every": 7}),
-        checkpoint=tmp_path / "scored",
-        reporter=notebook,
-        evaluate=evaluate,
-    )
-    scores = [(step, values) for step, values in notebook.points if "highest" in values]
-    assert [step for step, _ in scores] == [7]
-    assert math.isfinite(scores[0][1]["highest"])
-    assert fingerprint(scored) == fingerprint(plain)

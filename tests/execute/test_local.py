@@ -1,5 +1,6 @@
 """Real searches by real processes, on students small enough for a test."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -41,6 +42,7 @@ def run_search(
         study = Study(
             store=store,
             name="tiny",
+            space=objective.space,
             sampler=make_sampler(
                 config.file.optimizer,
                 objective.space,
@@ -98,8 +100,15 @@ def test_a_search_in_two_parts_does_what_one_in_one_part_does(
 
 def test_two_workers_spend_one_budget(tmp_path: Path) -> None:
     at_once: list[int] = []
-    runs = run_search(tmp_path, workers=2, watch=lambda working: at_once.append(len(working)))
+    names: set[str] = set()
+
+    def note(working: Mapping[int, tuple[int, int]]) -> None:
+        at_once.append(len(working))
+        names.update(process.name for process in multiprocessing.active_children())
+
+    runs = run_search(tmp_path, workers=2, watch=note)
     assert max(at_once) == 2
+    assert names == {"worker 0", "worker 1"}
     assert [run.state for run in runs] == [RunState.FINISHED] * 4
     assert [run.attempts for run in runs] == [1, 1, 1, 1]
 
@@ -107,13 +116,18 @@ def test_two_workers_spend_one_budget(tmp_path: Path) -> None:
 def test_a_killed_worker_fails_its_run_and_not_the_search(tmp_path: Path) -> None:
     killed: list[int] = []
 
+    names: list[list[str]] = []
+
     def kill_once(working: Mapping[int, tuple[int, int]]) -> None:
+        names.append([process.name for process in multiprocessing.active_children()])
         if not killed and any(step > 0 for step, _ in working.values()):
             killed.extend(working)
             workers_of(psutil.Process())[0].kill()
 
     runs = run_search(tmp_path, watch=kill_once)
     assert killed == [0]
+    # The one that takes its place gets its GPU, too.
+    assert names == len(names) * [["worker 0"]]
     assert (runs[0].state, runs[0].reason) == (RunState.FAILED, "killed")
     assert "signal 9" in runs[0].message
     assert [run.state for run in runs[1:]] == [RunState.FINISHED] * 3

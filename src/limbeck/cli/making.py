@@ -1,6 +1,7 @@
 """Commands that compute: search, distill, teach, confirm."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from limbeck.cli.options import (
     StudyFile,
     Workers,
     draw,
+    helps_only,
     latest_study,
     open_store,
     print_json,
@@ -57,6 +59,7 @@ def search(
     from limbeck.optimize.configured import make_sampler
     from limbeck.study import Study, enter, this_process
 
+    _refuse_launcher()
     bar = TrainingBar("teacher")
     objective = _objective(study_file, home, bar)
     budget = objective.config.file.budget
@@ -117,6 +120,7 @@ def distill(
     """
     from limbeck.cli.progress import TrainingBar
     from limbeck.cli.tables import print_values
+    from limbeck.distill.checkpoint import remove_checkpoint
     from limbeck.runs import RunState
 
     bar = TrainingBar("teacher")
@@ -129,9 +133,9 @@ def distill(
         outcome = objective(parameters, folder, bar)
     if outcome.state is not RunState.FINISHED:
         raise LimbeckError(f"the student is {outcome.state}: {outcome.message}")
-    if not outcome.values:
-        return  # This process only helped the main one: see accelerate launch.
-    (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+    if helps_only():
+        return
+    remove_checkpoint(folder / "checkpoint.safetensors")
     if as_json:
         print_json(
             {
@@ -158,6 +162,8 @@ def teach(study_file: StudyFile, home: HomeFolder = DEFAULT_HOME) -> None:
     objective = _objective(study_file, home, bar)
     with bar:
         path = objective.teach(bar)
+    if helps_only():
+        return
     result = objective.examine(objective.teacher)
     print_values(f"Teacher {path}", result.scores, result.errors)
 
@@ -193,6 +199,7 @@ def confirm(
     from limbeck.frontier import frontier
     from limbeck.study import stored_config
 
+    _refuse_launcher()
     with open_store(Home(home.resolve()), store_url) as store:
         name = study or latest_study(store)
         chosen_from = stored_config(store, name)
@@ -221,6 +228,19 @@ def confirm(
         print_json(confirmation_facts(finalists, repeats, metrics))
     else:
         print_confirmation(finalists, repeats, metrics)
+
+
+def _refuse_launcher() -> None:
+    """Check that no launcher has started this command several times.
+
+    Raises:
+        ConfigError: If one has.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigError(
+            "a search starts its own workers, one for each GPU, but a launcher started "
+            f"{os.environ['WORLD_SIZE']} of it; start it without one, with --workers"
+        )
 
 
 @contextmanager

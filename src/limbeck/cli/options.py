@@ -1,6 +1,7 @@
 """What several commands share: their options, the store that these name, JSON for programs."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -76,3 +77,8 @@ def draw(store: "Store", name: str, picture: Path | None) -> None:
     baseline = next((run for run in runs if run.number == 0), None)
     save_frontier(path, runs, stored_config(store, name).metrics, baseline=baseline, title=name)
     print(f"Picture: {path}", file=sys.stderr)
+
+
+def helps_only() -> bool:
+    """Whether a launcher started this process to help the main one, which shows what came of it."""
+    return os.environ.get("RANK", "0") != "0"

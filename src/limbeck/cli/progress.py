@@ -1,6 +1,5 @@
 """Progress bars: on standard error, so that standard output stays for results."""
 
-import os
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
@@ -17,6 +16,7 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
+from limbeck.cli.options import helps_only
 from limbeck.cli.tables import format_value, value_and_error
 from limbeck.frontier import frontier, hypervolume, reference_point
 from limbeck.metrics import Metric, optimized
@@ -39,7 +39,7 @@ class Bars:
             TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True)),
             TextColumn("left  {task.fields[note]}", table_column=Column(overflow="fold")),
             console=self.console,
-            disable=not self.console.is_terminal or _only_helps(),
+            disable=not self.console.is_terminal or helps_only(),
             speed_estimate_period=SPEED_PERIOD,
         )
         self._tasks: dict[str, TaskID] = {}
@@ -133,11 +133,6 @@ class SearchBars(Bars):
             self._store.study(self._study).budget,
             note=_standing(runs, self._metrics),
         )
-
-
-def _only_helps() -> bool:
-    """Whether a launcher started this process beside one that shows the same."""
-    return os.environ.get("RANK", "0") != "0"
 
 
 def _run_label(number: int) -> str:

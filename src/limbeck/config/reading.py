@@ -184,7 +184,7 @@ def parse_config(table: Mapping[str, object], *, folder: Path, name: str) -> Stu
     try:
         config = StudyConfig(StudyFile.model_validate(table), folder)
         _check_names(config)
-        _check_data(config)
+        _check_partners(config)
         _check_space(config)
     except ValidationError as error:
         raise ConfigError(f"{name}: {first_error(error)}") from error
@@ -230,9 +230,14 @@ def _metric(name: str, given: MetricSettings) -> Metric:
     )
 
 
-def _check_data(config: StudyConfig) -> None:
+def _check_partners(config: StudyConfig) -> None:
+    """Refuse a key without another one that it needs."""
     if config.file.data.score_on == "test" and config.file.data.test is None:
         raise ConfigError('data.score_on = "test" needs data.test; name the questions')
+    if config.file.recipe.keep == "best" and config.file.training.evaluate_every is None:
+        raise ConfigError(
+            'recipe.keep = "best" needs training.evaluate_every; set it, or keep = "last"'
+        )
 
 
 def _check_space(config: StudyConfig) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,47 @@ def batches_from(
     while True:
         yield from bucketed_batches(lengths, batch_size=batch_size, seed=seed, epoch=epoch)[done:]
         epoch, done = epoch + 1, 0
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Windows of a batch that one process computes at once.
+
+    Attributes:
+        windows: Their indices, at least one.
+        weight: Of the mean of their losses. The sum over a process's parts, averaged over the
+            processes, is the mean over the batch.
+        last: Whether no part of the same process comes after it.
+    """
+
+    windows: NDArray[np.int64]
+    weight: float
+    last: bool
+
+
+def parts_of(
+    batch: NDArray[np.int64], *, micro_batch: int | None, process: int, processes: int
+) -> list[Part]:
+    """Return this process's share of a batch, in parts that are as even as can be.
+
+    Where there are more processes than windows, some get one that counts for nothing: all have to
+    take part.
+
+    Args:
+        batch: Indices of the windows, ordered by length: every process gets short and long ones.
+        micro_batch: Most windows of a part; None for all at once.
+        process: Index of this process, from 0.
+        processes: How many there are.
+    """
+    share = batch[process::processes]
+    if not len(share):
+        return [Part(batch[:1], 0.0, last=True)]
+    number = math.ceil(len(share) / (micro_batch or len(share)))
+    pieces = np.array_split(share, number)
+    return [
+        Part(piece, processes * len(piece) / len(batch), last=index == number)
+        for index, piece in enumerate(pieces, start=1)
+    ]
 
 
 def length_sorted_batches(lengths: NDArray[np.int64], *, tokens: int) -> list[NDArray[np.int64]]:

@@ -2,11 +2,16 @@
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from limbeck.config import TrainingSettings
 from limbeck.errors import ConfigError
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -14,8 +19,9 @@ class Device:
     """A device and the type it multiplies matrices in.
 
     Attributes:
-        torch_device: The device.
-        dtype: bfloat16 or float32; weights, losses and optimizer states are float32 in both.
+        torch_device: The device; "cuda" is the GPU that is torch's current one.
+        dtype: bfloat16, float16 or float32; weights, losses and optimizer states are float32 in
+            all.
     """
 
     torch_device: torch.device
@@ -42,16 +48,36 @@ class Device:
                 f"it has {', '.join(kind for kind, there in available.items() if there)}"
             )
         device = torch.device(name)
-        bf16 = settings.precision == "bf16" or (
-            settings.precision == "auto" and _computes_in_bf16(device)
-        )
-        return cls(device, torch.bfloat16 if bf16 else torch.float32)
+        precision = settings.precision
+        if precision == "auto":
+            precision = "bf16" if _computes_in_bf16(device) else "fp32"
+        return cls(device, _DTYPES[precision])
 
     def autocast(self) -> AbstractContextManager[None]:
         """Return a context in which matrix products are computed in `dtype`."""
         return torch.autocast(
-            self.torch_device.type, dtype=torch.bfloat16, enabled=self.dtype is torch.bfloat16
+            self.torch_device.type, dtype=self.dtype, enabled=self.dtype is not torch.float32
         )
+
+    def scaler(self) -> torch.amp.GradScaler:
+        """Return what keeps gradients within the range of float16; without effect for others."""
+        return torch.amp.GradScaler(self.torch_device.type, enabled=self.dtype is torch.float16)
+
+    def seed(self, seed: int) -> None:
+        """Seed the random numbers of layers that compute here."""
+        # Not torch.manual_seed: it takes 300 times as long, and seeds all GPUs.
+        torch.default_generator.manual_seed(seed)
+        if self.torch_device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+        elif self.torch_device.type == "mps":
+            torch.mps.manual_seed(seed)
+
+    def tensor(self, array: NDArray[Any]) -> Tensor:
+        """Return an array's numbers on the device; a GPU goes on computing meanwhile."""
+        tensor = torch.from_numpy(array)
+        if self.torch_device.type == "cuda":
+            tensor = tensor.pin_memory()
+        return tensor.to(self.torch_device, non_blocking=True)
 
     @property
     def name(self) -> str:

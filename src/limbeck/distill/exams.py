@@ -1,4 +1,4 @@
-"""The questions of a study, cut into windows: to learn from, to be scored on, and a sample."""
+"""The questions of a study: to learn from, to be scored on, and a sample; and their windows."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -9,60 +9,58 @@ from tokenizers import Tokenizer
 from limbeck.config import StudyConfig
 from limbeck.distill.evaluation import Exam
 from limbeck.tasks.question_answering.dataset import QuestionSet
-from limbeck.tasks.question_answering.features import load_features
+from limbeck.tasks.question_answering.features import Features, load_features
 from limbeck.tasks.question_answering.sources import load_questions
 from limbeck.tasks.question_answering.windows import Lengths
 
 
-class Exams:
+class Questions:
     """What a study file's [data] names, read when it is first asked for.
 
     Args:
         config: The study file.
-        tokenizer: The teacher's.
-        cache: Folder in which windows are kept.
-        progress: Called with what is being cut, and how much of it is done and in all.
 
     Raises:
         DataError: When asked for questions that are broken.
     """
 
-    def __init__(
-        self,
-        config: StudyConfig,
-        tokenizer: Tokenizer,
-        *,
-        cache: Path,
-        progress: Callable[[str, int, int], None] | None = None,
-    ) -> None:
+    def __init__(self, config: StudyConfig) -> None:
         self._config = config
         self._data = config.file.data
-        self._tokenizer = tokenizer
-        self._cache = cache
-        self._progress = progress
+        self._held_out: QuestionSet | None = None
 
-    @cached_property
-    def train(self) -> Exam:
-        """The questions that students learn from."""
-        questions = self._read(self._data.train) if self._data.dev else self._split[1]
-        return self._exam("train", self._subset(questions, self._data.train_questions))
-
-    @cached_property
-    def dev(self) -> Exam:
-        """The questions that students are scored on."""
-        questions = self._read(self._data.dev) if self._data.dev else self._split[0]
-        return self._exam("dev", self._subset(questions, self._data.dev_questions))
-
-    @cached_property
-    def sample(self) -> Exam:
-        """The fixed dev questions that score a model on the way."""
-        count = self._config.file.training.evaluate_questions
-        return self._exam("some dev", self._subset(self.dev.questions, count))
-
-    @cached_property
-    def _split(self) -> tuple[QuestionSet, QuestionSet]:
-        """The articles held out of the train questions, and the others."""
+    @property
+    def train(self) -> QuestionSet:
+        """What students learn from; read anew each time, for windows are all that is needed."""
         questions = self._read(self._data.train)
+        if self._data.dev is None:
+            self._held_out, questions = self._split(questions)
+        return self._subset(questions, self._data.train_questions)
+
+    @cached_property
+    def dev(self) -> QuestionSet:
+        """What decides between students, and between the weights of one."""
+        if self._data.dev:
+            questions = self._read(self._data.dev)
+        else:
+            questions = self._held_out or self._split(self._read(self._data.train))[0]
+        return self._subset(questions, self._data.dev_questions)
+
+    @cached_property
+    def scored(self) -> QuestionSet:
+        """What scores the students: `dev`, or test questions, which decide nothing."""
+        if self._data.score_on == "dev":
+            return self.dev
+        assert self._data.test, "checked when the study file was read"
+        return self._subset(self._read(self._data.test), self._data.test_questions)
+
+    @cached_property
+    def sample(self) -> QuestionSet:
+        """Those of `dev` that score a model on the way: always the same."""
+        return self._subset(self.dev, self._config.file.training.evaluate_questions)
+
+    def _split(self, questions: QuestionSet) -> tuple[QuestionSet, QuestionSet]:
+        """Return the articles held out of the train questions, and the others."""
         return questions.split_by_article(self._data.held_out, seed=self._data.seed)
 
     def _read(self, source: str) -> QuestionSet:
@@ -71,17 +69,54 @@ class Exams:
     def _subset(self, questions: QuestionSet, count: int | None) -> QuestionSet:
         return questions if count is None else questions.sample(count, seed=self._data.seed)
 
-    def _exam(self, name: str, questions: QuestionSet) -> Exam:
+
+class Exams:
+    """A study's questions as a model reads them, cut when they are first asked for.
+
+    Args:
+        questions: The questions.
+        tokenizer: The model's.
+        lengths: How long windows are.
+        cache: Folder in which windows are kept.
+        progress: Called with what is being cut, and how much of it is done and in all.
+    """
+
+    def __init__(
+        self,
+        questions: Questions,
+        tokenizer: Tokenizer,
+        lengths: Lengths,
+        *,
+        cache: Path,
+        progress: Callable[[str, int, int], None] | None = None,
+    ) -> None:
+        self._questions = questions
+        self._tokenizer = tokenizer
+        self._lengths = lengths
+        self._cache = cache
+        self._progress = progress
+
+    @cached_property
+    def train(self) -> Features:
+        """The windows of `Questions.train`."""
+        return self._cut("train", self._questions.train).features
+
+    @cached_property
+    def scored(self) -> Exam:
+        """See `Questions.scored`."""
+        return self._cut("scored", self._questions.scored)
+
+    @cached_property
+    def sample(self) -> Exam:
+        """See `Questions.sample`."""
+        return self._cut("sampled", self._questions.sample)
+
+    def _cut(self, name: str, questions: QuestionSet) -> Exam:
         def show(done: int, total: int) -> None:
             if self._progress:
                 self._progress(f"cutting {name} questions into windows", done, total)
 
-        lengths = Lengths(
-            max_length=self._data.max_length,
-            doc_stride=self._data.doc_stride,
-            max_query_length=self._data.max_query_length,
-        )
         features = load_features(
-            questions, self._tokenizer, lengths, cache=self._cache, progress=show
+            questions, self._tokenizer, self._lengths, cache=self._cache, progress=show
         )
         return Exam(questions, features)

@@ -5,6 +5,7 @@ Half precision and unpadded: about 90 MB for all of SQuAD 2.0.
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,19 @@ from limbeck.tasks.question_answering.features import Features
 _FORMAT = 1
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TeacherLogits:
+    """What a teacher answers to all windows.
+
+    Attributes:
+        key: Hash of what it follows from: teacher, windows and precision.
+        values: A ``total x 2`` array of start and end logits, aligned with the windows' tokens.
+    """
+
+    key: str
+    values: NDArray[np.float16]
+
+
 def teacher_logits(
     teacher: SlimBertForQuestionAnswering,
     features: Features,
@@ -28,8 +42,8 @@ def teacher_logits(
     device: Device,
     cache: Path,
     progress: Callable[[int, int], None] | None = None,
-) -> NDArray[np.float16]:
-    """Return a memory-mapped ``total x 2`` float16 array of the teacher's start and end logits.
+) -> TeacherLogits:
+    """Return the teacher's start and end logits, memory-mapped.
 
     Args:
         teacher: The fine-tuned model.
@@ -67,4 +81,4 @@ def teacher_logits(
         raise DataError(
             f"{folder}: cached logits must be whole, but {error}; delete the folder"
         ) from error
-    return logits
+    return TeacherLogits(key=key, values=logits)

@@ -65,7 +65,7 @@ def fill_logits(
 def model_inputs(batch: Batch, device: Device) -> dict[str, Tensor]:
     """Return what a model reads of a batch, on the device: three ``b x L`` tensors."""
     return {
-        "input_ids": torch.from_numpy(batch.input_ids).to(device.torch_device),
-        "attention_mask": torch.from_numpy(batch.attention_mask).to(device.torch_device),
-        "token_type_ids": torch.from_numpy(batch.token_type_ids).to(device.torch_device),
+        "input_ids": device.tensor(batch.input_ids),
+        "attention_mask": device.tensor(batch.attention_mask),
+        "token_type_ids": device.tensor(batch.token_type_ids),
     }

@@ -7,6 +7,9 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerBase
 
 from limbeck.config import Recipe, TrainingSettings
+from limbeck.distill.checkpoint import remove_checkpoint
+from limbeck.distill.device import Device
+from limbeck.distill.distributed import join
 from limbeck.distill.training import Lesson, Reporter, train
 from limbeck.files import whole_folder
 from limbeck.students.loading import load_encoder
@@ -64,8 +67,11 @@ def teach(
         reporter=reporter,
         evaluate=evaluate,
     )
-    save_model(teacher, tokenizer, folder)
-    checkpoint.unlink(missing_ok=True)
+    processes = join(Device.choose(settings))
+    if processes.is_main:
+        save_model(teacher, tokenizer, folder)
+        remove_checkpoint(checkpoint)
+    processes.wait()
 
 
 def save_model(

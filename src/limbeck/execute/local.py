@@ -8,6 +8,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from limbeck.config import StudyConfig
+from limbeck.distill.checkpoint import remove_checkpoint
 from limbeck.errors import LimbeckError
 from limbeck.execute.worker import Began, Message, Reported, Task, work
 from limbeck.home import Home
@@ -29,6 +30,7 @@ class Worker:
     """A worker process and what it is doing.
 
     Attributes:
+        number: From 0; no two that work at the same time have the same.
         process: Runs `limbeck.execute.worker.work`.
         connection: To it.
         run: The run it makes; None while it is idle.
@@ -36,6 +38,7 @@ class Worker:
         total_steps: Optimizer steps of the run; 0 before training starts.
     """
 
+    number: int
     process: BaseProcess
     connection: "Connection[Task, Message]"
     run: Run | None = None
@@ -113,20 +116,26 @@ def _assign(
             return
         if not idle:
             threads = max(1, (os.cpu_count() or 1) // workers)
-            crew.append(_hire(config, home, threads))
+            number = min(set(range(workers)) - {worker.number for worker in crew})
+            crew.append(_hire(config, home, number, threads))
             idle.append(crew[-1])
         worker = idle.pop()
         worker.run, worker.step, worker.total_steps = run, 0, 0
         worker.connection.send(Task(run.parameters, home.run(study.name, run.number)))
 
 
-def _hire(config: StudyConfig, home: Home, threads: int) -> Worker:
+def _hire(config: StudyConfig, home: Home, number: int, threads: int) -> Worker:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=work, args=(theirs, config, home, threads), daemon=True)
+    process = context.Process(
+        target=work,
+        name=f"worker {number}",
+        args=(theirs, config, home, number, threads),
+        daemon=True,
+    )
     process.start()
     theirs.close()
-    return Worker(process, ours)
+    return Worker(number, process, ours)
 
 
 def _dismiss(worker: Worker) -> None:
@@ -167,6 +176,5 @@ def _listen(study: Study, worker: Worker) -> Outcome | None:
 def _end_run(study: Study, home: Home, worker: Worker, outcome: Outcome) -> None:
     assert worker.run is not None
     study.tell(worker.run.number, outcome)
-    checkpoint = home.run(study.name, worker.run.number) / "checkpoint.safetensors"
-    checkpoint.unlink(missing_ok=True)
+    remove_checkpoint(home.run(study.name, worker.run.number) / "checkpoint.safetensors")
     worker.run = None

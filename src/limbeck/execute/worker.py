@@ -16,6 +16,7 @@ from transformers.utils.logging import disable_progress_bar
 from typing_extensions import override
 
 from limbeck.config import StudyConfig
+from limbeck.distill.device import Device
 from limbeck.distill.training import Reporter
 from limbeck.home import Home
 from limbeck.objective import Objective
@@ -70,9 +71,15 @@ class _PipeReporter(Reporter):
 
 
 def work(
-    connection: "Connection[Message, Task]", config: StudyConfig, home: Home, threads: int
+    connection: "Connection[Message, Task]",
+    config: StudyConfig,
+    home: Home,
+    number: int,
+    threads: int,
 ) -> None:
     """Carry out tasks until the search closes the connection or is gone.
+
+    GPUs are dealt out to the workers by number, in turn.
 
     A task that raises is reported as *failed* with the reason, and the error ends the process: the
     search starts a new one.
@@ -81,6 +88,8 @@ def work(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
+    if Device.choose(config.file.training).torch_device.type == "cuda":
+        torch.cuda.set_device(number % torch.cuda.device_count())
     disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers'
     objective = Objective(config, home)
     reporter = _PipeReporter(connection)
