@@ -22,6 +22,7 @@ from limbeck.config import (
     with_teacher,
     with_thresholds,
 )
+from limbeck.config.tables import IntegerSettings
 from limbeck.errors import ConfigError
 from limbeck.metrics import Goal, Metric, Role
 from limbeck.space import Choice, Float, Integer, Value
@@ -471,7 +472,8 @@ def test_what_the_file_says_takes_the_presets_place(tmp_path: Path) -> None:
     )
     assert list(config.file.metrics) == ["f1"]
     assert (config.file.recipe.alpha_ce, config.file.recipe.learning_rate) == (0.7, 1e-4)
-    assert (config.file.space["num_layers"].low, "batch_size" in config.file.space) == (2, True)
+    assert config.file.space.keys() > {"num_layers", "num_heads", "batch_size"}
+    assert config.file.space["num_layers"] == IntegerSettings(type="integer", low=2, high=4)
 
 
 def test_an_unknown_preset_is_refused(tmp_path: Path) -> None:

@@ -213,8 +213,8 @@ def _check_names(config: StudyConfig) -> None:
         _metric(metric, given if given.threshold != "auto" else given.at(0.0))
     if not any(metric.role == "optimize" for metric in config.file.metrics.values()):
         raise ConfigError('metrics: at least one must have role = "optimize"')
-    for name, given in config.file.space.items():
-        if searched_table(name) is None and not given.inert:
+    for name, parameter in config.file.space.items():
+        if searched_table(name) is None and not parameter.inert:
             raise ConfigError(f"space.{name}: no such parameter{did_you_mean(name, [*SEARCHABLE])}")
 
 
