@@ -32,10 +32,10 @@ def test_a_bell_curve_is_a_truncated_normal_distribution(curve):
 
 
 @pytest.mark.parametrize("center", [0.0, 0.3, 1.0])
-@pytest.mark.parametrize("spread", [1e9, 1e18, 1e300])
+@pytest.mark.parametrize("spread", [1e4, 1e9, 1e300])
 def test_a_curve_that_is_all_but_flat_leaves_places_where_they_are(center, spread):
     places = BellCurve(center=center, spread=spread).quantile(SHARES)
-    np.testing.assert_allclose(places, SHARES, atol=1e-12)
+    np.testing.assert_allclose(places, SHARES, atol=1e-8)
 
 
 @pytest.mark.parametrize("center", [0.0, 0.3, 1.0])

@@ -2,10 +2,10 @@
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import erf, erfinv
 
 from limbeck.errors import ConfigError
 
@@ -106,11 +106,14 @@ class BellCurve:
 
         Uniform shares thus become places that follow the distribution.
         """
-        # The error function, centered at 0, keeps its digits however wide the curve is.
-        width = math.sqrt(2) * self.spread
-        start, end = erf(-self.center / width), erf((1 - self.center) / width)
-        place = self.center + width * erfinv(start + share * (end - start))
-        return np.asarray(np.clip(place, 0.0, 1.0))
+        if self.spread > 1e4:
+            return share  # The curve is flat to eight digits, and its ends too near to tell apart.
+        normal = NormalDist(self.center, self.spread)
+        start, end = normal.cdf(0.0), normal.cdf(1.0)
+        # The normal distribution has no quantile at 0 and 1.
+        inner = np.clip(start + share * (end - start), np.finfo(float).tiny, 1 - 2**-53)
+        places = np.array([normal.inv_cdf(each) for each in inner.ravel().tolist()])
+        return np.asarray(np.clip(places.reshape(inner.shape), 0.0, 1.0))
 
 
 @dataclass(frozen=True, kw_only=True)
