@@ -2,9 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from limbeck.distill.device import Device
+from limbeck.distill.logits import TeacherLogits
+from limbeck.distill.predict import predict_logits
+from limbeck.distill.training import Lesson
 from limbeck.students.loading import load_teacher
 from limbeck.students.modeling import SlimBertForQuestionAnswering
 from limbeck.tasks.question_answering.dataset import QuestionSet
@@ -37,3 +42,17 @@ def teacher_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def teacher(teacher_folder: Path) -> SlimBertForQuestionAnswering:
     """What the folder holds, anew for each test."""
     return load_teacher(str(teacher_folder))
+
+
+@pytest.fixture
+def lesson(teacher: SlimBertForQuestionAnswering, features: Features) -> Lesson:
+    """The windows with the teacher's answers."""
+    cpu = Device(torch.device("cpu"), torch.float32)
+    logits = predict_logits(teacher, features, device=cpu).astype(np.float16)
+    return Lesson(features=features, teacher_logits=TeacherLogits(key="tiny", values=logits))
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    """Where a run is saved, if it is."""
+    return tmp_path / "checkpoint.safetensors"

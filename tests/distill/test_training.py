@@ -15,7 +15,6 @@ from typing_extensions import override
 from limbeck.config import Recipe, TrainingSettings
 from limbeck.distill.device import Device
 from limbeck.distill.live import LiveTeacher
-from limbeck.distill.logits import TeacherLogits
 from limbeck.distill.predict import predict_logits
 from limbeck.distill.training import (
     Evaluate,
@@ -74,22 +73,6 @@ class Notebook(Reporter):
     @property
     def losses(self) -> list[float]:
         return [values["loss"] for _, values in self.points if "loss" in values]
-
-
-def lesson_of(teacher: SlimBertForQuestionAnswering, features: Features) -> Lesson:
-    """Return a lesson with the teacher's answers."""
-    logits = predict_logits(teacher, features, device=CPU).astype(np.float16)
-    return Lesson(features=features, teacher_logits=TeacherLogits(key="tiny", values=logits))
-
-
-@pytest.fixture
-def lesson(teacher: SlimBertForQuestionAnswering, features: Features) -> Lesson:
-    return lesson_of(teacher, features)
-
-
-@pytest.fixture
-def checkpoint(tmp_path: Path) -> Path:
-    return tmp_path / "checkpoint.safetensors"
 
 
 def run(

@@ -18,19 +18,9 @@ from limbeck.distill.training import Lesson
 from limbeck.errors import ConfigError
 from limbeck.students.loading import fingerprint
 from limbeck.students.modeling import SlimBertForQuestionAnswering
-from limbeck.tasks.question_answering.features import Features, pad
-from tests.distill.test_training import CPU, RECIPE, SETTINGS, interrupt, lesson_of, run
+from limbeck.tasks.question_answering.features import pad
+from tests.distill.test_training import CPU, RECIPE, SETTINGS, interrupt, run
 from tests.tiny import tiny_student
-
-
-@pytest.fixture
-def lesson(teacher: SlimBertForQuestionAnswering, features: Features) -> Lesson:
-    return lesson_of(teacher, features)
-
-
-@pytest.fixture
-def checkpoint(tmp_path: Path) -> Path:
-    return tmp_path / "checkpoint.safetensors"
 
 
 def flat(student: SlimBertForQuestionAnswering) -> Tensor:
