@@ -3,7 +3,6 @@
 Run as ``_fresh.py WHAT ...``; the last line printed is the number.
 """
 
-import resource
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -114,8 +113,10 @@ def seconds_to_first_step(study: str, home: str, folder: str) -> float:
 
 
 def _peak_megabytes() -> float:
-    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return kilobytes * 1024 / 1e6
+    # Not ru_maxrss: a process inherits it from the one that started it.
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    kilobytes = next(line for line in status.splitlines() if line.startswith("VmHWM:")).split()[1]
+    return int(kilobytes) * 1024 / 1e6
 
 
 MEASUREMENTS: Mapping[str, Callable[..., float]] = {

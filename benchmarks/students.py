@@ -2,8 +2,9 @@
 
 Distilled against a control that learns from labels alone; heads and neurons chosen by Fisher scores
 against chosen by weights and by chance; with two seeds each, on questions of the SQuAD 2.0 dev set.
-The study file is docs/evidence/students/study.toml. What is done is kept in .limbeck/bench/students
-and not done again; one student takes minutes on two CPU cores, all of them about two hours.
+The study file is docs/evidence/students/study.toml. What is done is kept in
+.limbeck/bench/students and not done again (delete it after a change of the study file); one student
+takes minutes on two CPU cores, all of them about two hours.
 """
 
 import argparse
@@ -22,12 +23,14 @@ from limbeck.config import load_config
 from limbeck.files import whole_file
 from limbeck.home import Home
 from limbeck.objective import Objective
+from limbeck.runs import RunState
 from limbeck.space import Value
 
 ROOT = Path(__file__).parents[1]
 STUDY = ROOT / "docs" / "evidence" / "students" / "study.toml"
 FOLDER = ROOT / ".limbeck" / "bench" / "students"
 SHOWN = ("best_exact", "exact", "HasAns_exact", "HasAns_f1")
+IMPORTANCES = ("fisher", "magnitude", "random")
 NEURONS_OF_A_HEAD = 128
 """The teacher has 12 heads and 1,536 neurons in a layer; students keep the proportion."""
 
@@ -61,7 +64,7 @@ def cells(*, quick: bool) -> Iterator[Cell]:
         yield Cell(f"{layers} layers, distilled", {"num_layers": layers})
         yield Cell(f"{layers} layers, control", {"num_layers": layers, "alpha_ce": 0.0})
     for heads in (3,) if quick else (9, 6, 3):
-        for importance in ("fisher", "random") if quick or heads == 9 else IMPORTANCES:
+        for importance in ("fisher", "random") if quick else IMPORTANCES:
             width: dict[str, Value] = {
                 "num_layers": 6,
                 "num_heads": heads,
@@ -71,9 +74,6 @@ def cells(*, quick: bool) -> Iterator[Cell]:
             yield Cell(f"{heads}/12 of heads and neurons, {importance}", width)
 
 
-IMPORTANCES = ("fisher", "magnitude", "random")
-
-
 def make(cell: Cell, seed: int, folder: Path, *, quick: bool) -> dict[str, float]:
     """Return the values of a run, made unless its result is there."""
     path = folder / f"{cell.name.replace('/', '-of-').replace(' ', '-')}-{seed}" / "result.json"
@@ -81,6 +81,8 @@ def make(cell: Cell, seed: int, folder: Path, *, quick: bool) -> dict[str, float
         torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))
         parameters = {**cell.parameters, "seed": seed, "pruning_seed": seed}
         outcome = objective(folder, quick=quick)(parameters, path.parent, Silence())
+        if outcome.state is not RunState.FINISHED:
+            raise SystemExit(f"{cell.name}, seed {seed}, is {outcome.state}: {outcome.message}")
         with whole_file(path) as file:
             file.write_text(json.dumps(dict(outcome.values)), encoding="utf-8")
     values: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))

@@ -70,7 +70,6 @@ def prepare(objective: Objective, folder: Path) -> float:
     _say(f"{torch.get_num_threads()} threads, torch {torch.__version__}, load {_load()}")
     exams, recipe = objective.exams, objective.config.file.recipe
     questions = len(exams.scored.questions)
-    _ = objective.teacher
     start = time.perf_counter()
     windows = len(exams.train)
     cut = time.perf_counter()

@@ -279,7 +279,7 @@ def test_default_is_the_baselines_value() -> None:
         ({"num_layers": 2.5}, "num_layers: must be a whole number, but got 2.5"),
         ({"layers": "middle"}, "layers: must be 'first', 'last', 'spread' or a list like '0,2,5',"),
         ({"num_layers_1": 2}, "no such parameter: num_layers_1; did you mean 'num_layers'?"),
-        ({"num_heads_1": -1}, "num_heads: must be greater than or equal to 0, but got -1"),
+        ({"num_heads_1": -1}, "num_heads_1: must be greater than or equal to 0, but got -1"),
     ],
 )
 def test_check_refuses_what_cannot_be_searched(parameters: dict[str, Value], message: str) -> None:
@@ -513,6 +513,7 @@ def test_efficient_bert_is_the_search_of_2020(tmp_path: Path) -> None:
     data = config.file.data
     assert (data.max_length, data.doc_stride, data.max_query_length) == (384, 128, 64)
     assert (data.max_answer_length, config.file.recipe.epochs) == (30, 3.0)
+    assert config.file.training.precision == "fp32"
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -145,7 +145,8 @@ class Objective:
             DivergedError: If the loss is no longer finite.
         """
         # Broken questions are to be met before the training, not after it.
-        train_windows, _ = self.exams.train, self.exams.scored
+        with join(self._device).main_first():
+            train_windows, _ = self.exams.train, self.exams.scored
         if not (is_fine_tuned(self._model_path) or self._taught_folder.is_dir()):
             teach(
                 self._model_path,
@@ -227,9 +228,10 @@ class Objective:
         return tokenizer
 
     def _run(self, parameters: Parameters, folder: Path, reporter: Reporter) -> Outcome:
-        start = time.perf_counter()
-        student = self.students.build(parameters)
-        exams = self._exams_of(parameters)
+        start, known = time.perf_counter(), self.known(parameters)
+        with join(self._device).main_first():
+            student = self.students.build(parameters)
+            exams = self._exams_of(parameters)
         recipe = self.config.recipe(parameters)
         lesson = Lesson(
             features=exams.train,
@@ -253,7 +255,9 @@ class Objective:
         save_model(student, self.students.tokenizer(parameters), folder / "model")
         measured = self._measure(student, folder)
         if peak.bytes is not None:
-            measured["train_memory_bytes"] = float(peak.bytes)
+            # On CUDA, the weights came onto the device while the peak was watched.
+            before = 0 if self._device.torch_device.type == "cuda" else known["bytes"]
+            measured["train_memory_bytes"] = peak.bytes + before
         for name, content in (("predictions", result.answers), ("null_odds", result.null_odds)):
             _write_json(folder / f"{name}.json", content)
         names = ("model", "predictions.json", "null_odds.json", "latency.json", "memory.json")
@@ -261,7 +265,7 @@ class Objective:
             state=RunState.FINISHED,
             values={
                 **result.scores,
-                **self.known(parameters),
+                **known,
                 **measured,
                 "inference_time": result.seconds,
                 "train_seconds": train_seconds,

@@ -82,8 +82,32 @@ def test_confirming_again_goes_on_with_what_is_missing(confirmed: Path) -> None:
     assert added.parameters["seed"] == 3
 
 
-def test_other_questions_under_the_same_name_are_refused(confirmed: Path) -> None:
+def test_the_study_last_begun_is_the_one_that_was_searched(confirmed: Path) -> None:
+    url = Home(confirmed / "home").store_url
+    with Store(url) as store:
+        before = store.runs("tiny.confirm")
+    limbeck(confirmed, *(argument for argument in CONFIRM if argument != "tiny"))
+    with Store(url) as store:
+        assert store.runs("tiny.confirm") == before
+        assert [study.name for study in store.studies()] == ["tiny", "tiny.confirm"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("tiny", "--data", "more.json"), "'tiny.confirm' must go on with what it was begun with"),
+        (("tiny", "--data", "dev.json"), "12 of 12 are among those of data.dev; name others"),
+        (("tiny", "--data", "train.json"), "24 of 24 are among those of data.train; name others"),
+        (("tiny.confirm", "--data", "more.json"), "tiny.confirm confirms another study already"),
+        (("tiny",), "set data.test, or give --data"),
+        (("tiny", "--data", "test.json", "--name", "a b"), "name: must be 1 to 100 letters"),
+    ],
+)
+def test_what_would_not_confirm_is_refused(
+    confirmed: Path, arguments: tuple[str, ...], message: str
+) -> None:
     write_squad(confirmed / "more.json", tiny_questions(8, seed=4))
     with pytest.raises(subprocess.CalledProcessError, match="status 2") as ended:
-        limbeck(confirmed, *(a.replace("test.json", "more.json") for a in CONFIRM))
-    assert "'tiny.confirm' must go on with what it was begun with, but data" in ended.value.stderr
+        limbeck(confirmed, "confirm", *arguments, "--home", "home")
+    assert message in ended.value.stderr
+    assert ended.value.stderr.count("Error:") == 1

@@ -207,3 +207,13 @@ def test_impossible_students_are_refused(change: dict[str, list[int]], message: 
 def test_impossible_shapes_are_refused(change: dict[str, tuple[int, ...]], message: str) -> None:
     with pytest.raises(ArchitectureError, match=message):
         replace(BERT_BASE, **change)  # type: ignore[arg-type]  # only the widths change
+
+
+def test_a_kept_layer_is_no_wider_than_it_is_in_the_source():
+    uneven = replace(BERT_BASE, heads_per_layer=(12, 4, 12), ffn_per_layer=(3072, 64, 3072))
+    student = uneven.student(heads_per_layer=(4, 12), ffn_per_layer=(64, 3072), kept_layers=(1,))
+    assert student.heads_per_layer == (4, 12)
+    with pytest.raises(ArchitectureError, match=r"heads of layer 0 must .* 4, but got 5"):
+        uneven.student(heads_per_layer=(5,), ffn_per_layer=(64,), kept_layers=(1,))
+    with pytest.raises(ArchitectureError, match=r"ffn_size of layer 1 must .* 64, but got 65"):
+        uneven.student(heads_per_layer=(4, 4), ffn_per_layer=(64, 65), kept_layers=(0, 1))

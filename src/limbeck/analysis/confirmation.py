@@ -103,10 +103,8 @@ def _key(parameters: Parameters) -> frozenset[tuple[str, Value]]:
 
 
 def _means(repeats: Sequence[Run]) -> dict[str, float]:
-    return {
-        name: statistics.fmean(repeat.values[name] for repeat in repeats)
-        for name in repeats[0].values
-    }
+    shared = set.intersection(*(set(repeat.values) for repeat in repeats))
+    return {name: statistics.fmean(repeat.values[name] for repeat in repeats) for name in shared}
 
 
 def _fall(run: Run, repeats: Sequence[Run], metric: Metric) -> float | None:

@@ -2,24 +2,24 @@
 
 from collections.abc import Sequence
 
-from limbeck.config import DISTILLING
+from limbeck.config import StudyConfig
+from limbeck.errors import ConfigError
 from limbeck.runs import Run, RunState
 
 
-def find_control(runs: Sequence[Run], baseline: Run) -> Run | None:
-    """Return the finished run that is the baseline in all but distillation, of which it has none.
+def find_control(runs: Sequence[Run], config: StudyConfig) -> Run | None:
+    """Return the finished run that is the baseline, but without distillation; None without one.
 
     Args:
         runs: Those of a study.
-        baseline: Its first run.
+        config: Its study file.
     """
-    for run in runs:
-        changed = {
-            name: value
-            for name, value in run.parameters.items()
-            if name not in baseline.parameters or baseline.parameters[name] != value
-        }
-        without = changed and all(n in DISTILLING and v == 0 for n, v in changed.items())
-        if without and run.state is RunState.FINISHED:
-            return run
-    return None
+    baseline = next((run for run in runs if run.number == 0), None)
+    if baseline is None:
+        return None
+    try:
+        control = config.control(baseline.parameters)
+    except ConfigError:
+        return None  # The baseline itself is not distilled.
+    finished = (run for run in runs if run.state is RunState.FINISHED)
+    return next((run for run in finished if dict(run.parameters) == control), None)

@@ -61,16 +61,17 @@ def frontier(
     as_json: AsJson = False,
 ) -> None:
     """Print the frontier against the baseline, and draw it."""
+    from limbeck.analysis.control import find_control
     from limbeck.cli.tables import frontier_facts, print_frontier
     from limbeck.study import stored_config
 
     with open_store(Home(home), store_url) as store:
         name = study or latest_study(store)
-        metrics, runs = stored_config(store, name).metrics, store.runs(name)
+        config, runs = stored_config(store, name), store.runs(name)
         if as_json:
-            print_json(frontier_facts(runs, metrics))
+            print_json(frontier_facts(runs, config.metrics))
         else:
-            print_frontier(runs, metrics)
+            print_frontier(runs, config.metrics, control=find_control(runs, config))
         draw(store, name, picture)
 
 

@@ -53,16 +53,18 @@ def search(
     The first run is the baseline. Ctrl-C stops the search; started again, it goes on: finished runs
     stay, interrupted ones continue from their checkpoints.
     """
+    from limbeck.analysis.control import find_control
     from limbeck.cli.progress import SearchBars, TrainingBar
     from limbeck.cli.tables import print_frontier
     from limbeck.execute.local import search as run_search
     from limbeck.optimize.configured import make_sampler
-    from limbeck.study import Study, enter, this_process
+    from limbeck.study import Study, enter, queue_missing, this_process
 
     _refuse_launcher()
     bar = TrainingBar("teacher")
     objective = _objective(study_file, home, bar)
     budget = objective.config.file.budget
+    first = _first_runs(objective)
     with open_store(objective.home, store_url) as store:
         name = objective.config.file.name
         enter(store, objective.config, runs=runs or budget.runs)
@@ -83,9 +85,7 @@ def search(
             known=objective.known,
             owner=this_process(),
         )
-        if budget.control and not study.runs:
-            study.queue(objective.baseline)
-            study.queue(objective.config.control(objective.baseline))
+        queue_missing(study, first)
         with _goes_on(), SearchBars(store, name, objective.config.metrics) as bars:
             run_search(
                 study,
@@ -94,7 +94,9 @@ def search(
                 workers=workers or budget.workers,
                 watch=bars.update,
             )
-        print_frontier(store.runs(name), objective.config.metrics)
+        made = store.runs(name)
+        control = find_control(made, objective.config)
+        print_frontier(made, objective.config.metrics, control=control)
         draw(store, name, picture)
 
 
@@ -178,10 +180,14 @@ def confirm(
     seeds: Annotated[int, typer.Option(min=1, help="New seeds for each finalist.")] = 3,
     data: Annotated[
         str | None,
-        typer.Option(help="Questions that selected nothing; by default the file's data.test."),
+        typer.Option(help="Questions that selected nothing; else the file's data.test."),
     ] = None,
     questions: Annotated[
-        int | None, typer.Option(min=1, help="How many of them, chosen by chance; all by default.")
+        int | None,
+        typer.Option(min=1, help="How many of them, by chance; else data.test_questions."),
+    ] = None,
+    new_name: Annotated[
+        str | None, typer.Option("--name", help="Of the confirming study; else NAME.confirm.")
     ] = None,
     workers: Workers = None,
     home: HomeFolder = DEFAULT_HOME,
@@ -190,7 +196,7 @@ def confirm(
 ) -> None:
     """Train finalists again with new seeds, and score them on questions that selected nothing.
 
-    The runs are a study of their own, NAME.confirm. Interrupted, the same command goes on with it.
+    The runs are a study of their own. Interrupted, the same command goes on with it.
     """
     from limbeck.cli.confirmation import confirmation_facts, print_confirmation
     from limbeck.cli.progress import SearchBars, TrainingBar
@@ -209,8 +215,11 @@ def confirm(
         bar = TrainingBar("teacher")
         test = str(Path(data).resolve()) if data and Path(data).exists() else data
         objective = _open(
-            confirmation_config(chosen_from, test=test, questions=questions), home, bar
+            confirmation_config(chosen_from, name=new_name, test=test, questions=questions),
+            home,
+            bar,
         )
+        objective.questions.check_test()
         with bar:
             objective.prepare(bar)
         with _goes_on(), SearchBars(store, objective.config.file.name, metrics) as bars:
@@ -228,6 +237,20 @@ def confirm(
         print_json(confirmation_facts(finalists, repeats, metrics))
     else:
         print_confirmation(finalists, repeats, metrics)
+
+
+def _first_runs(objective: "Objective") -> list[dict[str, Value]]:
+    """Return the baseline and, if the study file wants it, the control.
+
+    Raises:
+        ArchitectureError: If the baseline cannot exist.
+        ConfigError: If it is not in the search space, or is the control itself.
+    """
+    baseline = objective.baseline
+    objective.students.check_shape(baseline)
+    if not objective.config.file.budget.control:
+        return [baseline]
+    return [baseline, objective.config.control(baseline)]
 
 
 def _refuse_launcher() -> None:

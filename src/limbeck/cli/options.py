@@ -51,12 +51,18 @@ def open_store(home: Home, url: str | None) -> "Store":
 
 
 def latest_study(store: "Store") -> str:
-    """Return the name of the study last begun.
+    """Return the name of the study last begun; those that confirm another have to be named.
 
     Raises:
         NotFoundError: If there is none.
     """
-    studies = store.studies()
+    from limbeck.study import stored_config
+
+    studies = [
+        study
+        for study in store.studies()
+        if stored_config(store, study.name).file.data.score_on == "dev"
+    ]
     if not studies:
         raise NotFoundError("the store holds no study; begin one with limbeck search STUDY.toml")
     return max(studies, key=lambda study: study.created).name

@@ -10,7 +10,6 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from limbeck.analysis.control import find_control
 from limbeck.config import MEASURED, StudyConfig
 from limbeck.frontier import Difference, Share, compare, frontier, summarize
 from limbeck.metrics import Goal, Metric, Role, optimized
@@ -92,10 +91,11 @@ def print_runs(runs: Sequence[Run], metrics: tuple[Metric, ...]) -> None:
         OUT.print("* on the frontier")
 
 
-def print_frontier(runs: Sequence[Run], metrics: tuple[Metric, ...]) -> None:
+def print_frontier(
+    runs: Sequence[Run], metrics: tuple[Metric, ...], *, control: Run | None = None
+) -> None:
     """Print the frontier, each run's difference from the baseline, and the summary."""
-    baseline = _finished_baseline(runs)
-    goals = optimized(metrics)
+    baseline, goals = _finished_baseline(runs), optimized(metrics)
     headings = [heading for metric in goals for heading in (metric.name, "vs baseline")]
     front = frontier(runs, metrics)
     parameters = _parameter_names(front)
@@ -114,7 +114,7 @@ def print_frontier(runs: Sequence[Run], metrics: tuple[Metric, ...]) -> None:
     if baseline:
         shown = ", ".join(f"{goal.name} {value_and_error(baseline, goal)}" for goal in goals)
         OUT.print(f"Baseline: run 0, {shown}")
-        if control := find_control(runs, baseline):
+        if control:
             shown = ", ".join(
                 f"{goal.name} {value_and_error(control, goal)}" for goal in goals if not goal.known
             )

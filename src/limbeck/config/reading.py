@@ -110,10 +110,7 @@ class StudyConfig:
         for name, value in parameters.items():
             if searched_table(name) is None:
                 raise ConfigError(f"no such parameter: {name}{did_you_mean(name, [*SEARCHABLE])}")
-            try:
-                _check_value(name, value)
-            except ValidationError as error:
-                raise ConfigError(first_error(error)) from error
+            _check_value(name, value)
 
     def default(self, name: str) -> Value | None:
         """Return what the file gives a searched parameter by default: the baseline's value.
@@ -195,7 +192,7 @@ def parse_config(table: Mapping[str, object], *, folder: Path, name: str) -> Stu
 
 def split_layer(name: str) -> tuple[str, int | None]:
     """Return ``("num_heads", 2)`` for ``num_heads_2``, the third layer's; else (name, None)."""
-    match = re.fullmatch(rf"({'|'.join(PER_LAYER)})_(\d+)", name)
+    match = re.fullmatch(rf"({'|'.join(PER_LAYER)})_(0|[1-9]\d*)", name)
     return (match[1], int(match[2])) if match else (name, None)
 
 
@@ -234,10 +231,12 @@ def _check_partners(config: StudyConfig) -> None:
     """Refuse a key without another one that it needs."""
     if config.file.data.score_on == "test" and config.file.data.test is None:
         raise ConfigError('data.score_on = "test" needs data.test; name the questions')
-    if config.file.recipe.keep == "best" and config.file.training.evaluate_every is None:
-        raise ConfigError(
-            'recipe.keep = "best" needs training.evaluate_every; set it, or keep = "last"'
-        )
+    recipes = {"recipe": config.file.recipe, "teacher.recipe": config.file.teacher.recipe}
+    for name, recipe in recipes.items():
+        if recipe.keep == "best" and config.file.training.evaluate_every is None:
+            raise ConfigError(
+                f'{name}.keep = "best" needs training.evaluate_every; set it, or keep = "last"'
+            )
 
 
 def _check_space(config: StudyConfig) -> None:
@@ -260,14 +259,18 @@ def _check_range(name: str, given: ParameterSettings) -> None:
         try:
             if value is not None:
                 _check_value(name, value)
-        except ValidationError as error:
-            raise ConfigError(f"space.{first_error(error)}") from error
+        except ConfigError as error:
+            raise ConfigError(f"space.{error}") from error
 
 
 def _check_value(name: str, value: Value) -> None:
     table = searched_table(name)
     assert table is not None, name
-    table.model_validate({split_layer(name)[0]: value})
+    base, _ = split_layer(name)
+    try:
+        table.model_validate({base: value})
+    except ValidationError as error:
+        raise ConfigError(f"{name}{first_error(error).removeprefix(base)}") from error
 
 
 def _check_default(parameter: Parameter, default: Value) -> None:

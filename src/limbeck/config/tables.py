@@ -55,8 +55,8 @@ class Table(BaseModel):
 class Recipe(Table):
     """The training hyperparameters that make a student.
 
-    Defaults are those of the script that distilled DistilBERT on SQuAD, but for the dropouts:
-    the best students of the 2020 experiment had them near 0.
+    Defaults are those of the script that distilled DistilBERT on SQuAD, but for warm-up, batch size
+    and seed, and for the dropouts: the best students of the 2020 experiment had them near 0.
     """
 
     learning_rate: float = Field(default=5e-5, gt=0, description="peak learning rate of AdamW")
@@ -166,6 +166,8 @@ class TeacherRecipe(Recipe):
     """How `limbeck teach` fine-tunes a plain encoder: hard labels only."""
 
     alpha_ce: Literal[0] = Field(default=0, description="a teacher has no teacher")
+    alpha_hidden: Literal[0] = Field(default=0, description="a teacher has no teacher")
+    alpha_relation: Literal[0] = Field(default=0, description="a teacher has no teacher")
     epochs: float = Field(default=2.0, gt=0, description="passes over the training windows")
 
 
@@ -339,7 +341,8 @@ class BudgetSettings(Table):
     runs: int = Field(default=24, ge=1, description="runs in all, the baseline among them")
     workers: int = Field(default=1, ge=1, description="runs at a time")
     control: bool = Field(
-        default=False, description="second run: the baseline without distillation, hard labels only"
+        default=False,
+        description="one more run: the baseline without distillation, on labels only",
     )
 
 

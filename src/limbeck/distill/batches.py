@@ -7,6 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+LENGTH_STEP = 32
+"""Batches are as long as a multiple of so many tokens: few shapes are seen again and again, which
+saves a CPU an eighth of the time and a third of the memory, for a twentieth more tokens."""
+
 MEGABATCH = 50
 """Batches whose windows are sorted by length together: large enough to leave little padding, small
 enough to leave the order random."""

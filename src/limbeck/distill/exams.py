@@ -8,6 +8,7 @@ from tokenizers import Tokenizer
 
 from limbeck.config import StudyConfig
 from limbeck.distill.evaluation import Exam
+from limbeck.errors import ConfigError
 from limbeck.tasks.question_answering.dataset import QuestionSet
 from limbeck.tasks.question_answering.features import Features, load_features
 from limbeck.tasks.question_answering.sources import load_questions
@@ -53,6 +54,21 @@ class Questions:
             return self.dev
         assert self._data.test, "checked when the study file was read"
         return self._subset(self._read(self._data.test), self._data.test_questions)
+
+    def check_test(self) -> None:
+        """Check that the questions that score have selected nothing.
+
+        Raises:
+            ConfigError: If students learn from some of them, or are chosen by them.
+        """
+        scored = {question.id for question in self.scored.questions}
+        for name, questions in (("data.dev", self.dev), ("data.train", self.train)):
+            shared = sum(question.id in scored for question in questions.questions)
+            if shared:
+                raise ConfigError(
+                    f"test questions must select nothing, but {shared} of {len(scored)} are among "
+                    f"those of {name}; name others"
+                )
 
     @cached_property
     def sample(self) -> QuestionSet:

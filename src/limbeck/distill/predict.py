@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from limbeck.distill.batches import length_sorted_batches
+from limbeck.distill.batches import LENGTH_STEP, length_sorted_batches
 from limbeck.distill.device import Device
 from limbeck.students.modeling import SlimBertForQuestionAnswering
 from limbeck.tasks.question_answering.features import Batch, Features, pad
@@ -52,7 +52,12 @@ def fill_logits(
     model.train(mode=False)
     done = 0
     for indices in length_sorted_batches(features.lengths, tokens=TOKENS_PER_BATCH):
-        batch = pad(features, indices, pad_token_id=model.config.pad_token_id or 0)
+        batch = pad(
+            features,
+            indices,
+            pad_token_id=model.config.pad_token_id or 0,
+            multiple=LENGTH_STEP,
+        )
         with torch.inference_mode(), device.autocast():
             answer = model(**model_inputs(batch, device))
         both = torch.stack([answer.start_logits, answer.end_logits], dim=-1).float().cpu().numpy()

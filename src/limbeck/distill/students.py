@@ -103,6 +103,14 @@ class Students:
             "bytes": float(safetensors_bytes(shape)),
         }
 
+    def check_shape(self, parameters: Parameters) -> None:
+        """Check that there can be such a student; no data are needed for it.
+
+        Raises:
+            ArchitectureError: If not.
+        """
+        self._cut_shape(parameters, vocab_size=None)
+
     def build(self, parameters: Parameters) -> SlimBertForQuestionAnswering:
         """Return the untrained student.
 
@@ -173,9 +181,9 @@ class Students:
             case "num_layers", _:
                 return len(self._widths({}))
             case "num_heads", layer:
-                return self._width({}, layer).heads
+                return self._width(layer).heads
             case "ffn_size", layer:
-                return self._width({}, layer).neurons
+                return self._width(layer).neurons
             case name, _:
                 raise ConfigError(
                     f"the baseline needs a value of every searched parameter, but {name} has none; "
@@ -218,18 +226,22 @@ class Students:
         return sorted({str(model or teacher) for model in self.possible("weights")})
 
     def _shape(self, parameters: Parameters) -> Shape:
+        tokens = self._kept_tokens(self._config.student(parameters))
+        return self._cut_shape(parameters, vocab_size=None if tokens is None else len(tokens))
+
+    def _cut_shape(self, parameters: Parameters, *, vocab_size: int | None) -> Shape:
         settings, widths = self._config.student(parameters), self._widths(parameters)
-        tokens = self._kept_tokens(settings)
         return self._source_shape(settings).student(
             heads_per_layer=[width.heads for width in widths],
             ffn_per_layer=[width.neurons for width in widths],
+            kept_layers=self._kept_layers(settings),
             embedding_rank=settings.embedding_rank,
-            vocab_size=None if tokens is None else len(tokens),
+            vocab_size=vocab_size,
         )
 
-    def _width(self, parameters: Parameters, layer: int | None) -> Width:
-        """Return the width of a layer: the first for a parameter of all, the last if too deep."""
-        widths = self._widths(parameters)
+    def _width(self, layer: int | None) -> Width:
+        """Return the baseline's width: of the first layer for all, of the last if too deep."""
+        widths = self._widths({})
         return widths[min(layer or 0, len(widths) - 1)]
 
     def _widths(self, parameters: Parameters) -> list[Width]:
@@ -293,12 +305,11 @@ class Students:
     def _source(self, settings: StudentSettings, *, seed: int) -> SlimBertForQuestionAnswering:
         """Return the model that a student is cut from; with a new answer head if it has none.
 
-        Whoever names the teacher's model means the teacher, fine-tuned. The model lies in main
-        memory: what is computed from it must not depend on where it has been used before.
+        Whoever names the teacher's model means the teacher, fine-tuned.
         """
         model = self._model(settings)
         if model == self._config.file.teacher.model:
-            return _in_main_memory(self._teacher())
+            return self._teacher()
         self._check_source(model)
         path = self._config.model_path(model)
         if is_fine_tuned(path):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 
 from limbeck.config import Recipe, TrainingSettings
-from limbeck.distill.batches import batches_from, parts_of
+from limbeck.distill.batches import LENGTH_STEP, batches_from, parts_of
 from limbeck.distill.checkpoint import BestWeights, Checkpoint, Progress, State
 from limbeck.distill.device import Device
 from limbeck.distill.distributed import apart, join
@@ -89,8 +89,8 @@ def train(
     "best" those of the highest score among the evaluations on the way and one after the last step,
     the earliest if several score the same.
 
-    In several processes (see `join`), each computes its share of every batch, and the result is
-    that of one process to rounding. Only the main process reports, evaluates and saves.
+    In several processes (see `join`), each computes its share of every batch; without dropout, the
+    result is that of one process to rounding. Only the main process reports, evaluates and saves.
 
     Args:
         model: Answers ``start_logits`` and ``end_logits``.
@@ -116,7 +116,8 @@ def train(
     device = Device.choose(settings)
     processes = join(device)
     total = num_steps(len(lesson.features), recipe)
-    made_from = (fingerprint(model), recipe, lesson.key, device.name, total)
+    exam = settings.evaluate_questions if recipe.keep == "best" else None
+    made_from = (fingerprint(model), recipe, lesson.key, device.name, total, exam)
     saved = Checkpoint(checkpoint, hashlib.sha256(repr(made_from).encode()).hexdigest())
     best = BestWeights(saved, score=best_by) if recipe.keep == "best" else None
     model.to(device.torch_device)  # type: ignore[arg-type]  # transformers' wrapper
@@ -297,7 +298,7 @@ def _loss(
     pad_token_id: int,
 ) -> Tensor:
     """Return the student's mean loss on the windows with these indices, a float32 scalar."""
-    batch = pad(lesson.features, windows, pad_token_id=pad_token_id)
+    batch = pad(lesson.features, windows, pad_token_id=pad_token_id, multiple=LENGTH_STEP)
     inputs = model_inputs(batch, device)
     teacher = None
     if lesson.teacher_logits is not None:

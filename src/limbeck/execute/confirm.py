@@ -1,51 +1,52 @@
 """Finalists trained again, with other seeds, and scored on questions that selected nothing."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
-from limbeck.config import StudyConfig
+from limbeck.config import StudyConfig, parse_config
 from limbeck.errors import ConfigError
 from limbeck.execute.local import search
 from limbeck.home import Home
 from limbeck.optimize.sampler import KnownMetrics
-from limbeck.runs import Run
+from limbeck.runs import Run, RunState
 from limbeck.space import SearchSpace
 from limbeck.store import Store
-from limbeck.study import Study, enter, this_process
+from limbeck.study import Study, enter, queue_missing, this_process
 
 
 def confirmation_config(
-    config: StudyConfig, *, test: str | None, questions: int | None
+    config: StudyConfig, *, name: str | None, test: str | None, questions: int | None
 ) -> StudyConfig:
-    """Return the study file of the study that confirms another: NAME.confirm.
+    """Return the study file of the study that confirms another.
 
     Args:
         config: That other study's.
+        name: Of the study that confirms it; by default NAME.confirm.
         test: Questions that selected nothing; by default the study file's.
         questions: How many of them; by default as the study file says.
 
     Raises:
-        ConfigError: If no such questions are named.
+        ConfigError: If no such questions are named, the study is one that confirms another, or
+            the name is not one.
     """
     data = config.file.data
+    if data.score_on == "test":
+        raise ConfigError(
+            f"{config.file.name} confirms another study already; name that one, to confirm it again"
+        )
     test = test or data.test
     if test is None:
         raise ConfigError(
             "finalists must be scored on questions that selected nothing, but the study file names "
             "none; set data.test, or give --data"
         )
-    changes = {
+    table = config.file.model_dump(mode="json")
+    table["name"] = name or f"{config.file.name}.confirm"
+    table["data"] |= {
         "test": test,
         "test_questions": questions or data.test_questions,
         "score_on": "test",
     }
-    file = config.file.model_copy(
-        update={
-            "name": f"{config.file.name}.confirm",
-            "data": data.model_copy(update=changes),
-        }
-    )
-    return replace(config, file=file)
+    return parse_config(table, folder=config.folder, name=table["name"])
 
 
 def confirm(
@@ -61,8 +62,8 @@ def confirm(
 ) -> tuple[Run, ...]:
     """Train every finalist with ``seeds`` new seeds; return all runs of the confirming study.
 
-    What was done before is not done again: the same call goes on with it, with more finalists or
-    seeds too.
+    What was done before is not done again, unless it failed: the same call goes on with it, with
+    more finalists or seeds too.
 
     Args:
         store: Where the confirming study goes.
@@ -86,7 +87,8 @@ def confirm(
     ]
     name = config.file.name
     there = store.runs(name) if name in [study.name for study in store.studies()] else ()
-    missing = [p for p in wanted if p not in [dict(run.parameters) for run in there]]
+    done = [dict(run.parameters) for run in there if run.state is not RunState.FAILED]
+    missing = [parameters for parameters in wanted if parameters not in done]
     enter(store, config, runs=len(there) + len(missing))
     study = Study(
         store=store,
@@ -96,7 +98,6 @@ def confirm(
         known=known,
         owner=this_process(),
     )
-    for parameters in missing:
-        study.queue(parameters)
+    queue_missing(study, missing)
     search(study, config, home, workers=workers, watch=watch)
     return study.runs

@@ -95,6 +95,7 @@ class Shape:
         *,
         heads_per_layer: Sequence[int],
         ffn_per_layer: Sequence[int],
+        kept_layers: Sequence[int] = (),
         embedding_rank: int | None = None,
         vocab_size: int | None = None,
     ) -> Self:
@@ -104,6 +105,7 @@ class Shape:
             heads_per_layer: Heads of each layer. There may be more layers than the teacher has, but
                 none wider than its widest.
             ffn_per_layer: Neurons of each layer's feed-forward block, likewise.
+            kept_layers: The teacher's layers that the first ones are cut from, and may not exceed.
             embedding_rank: Rank of the word embeddings.
             vocab_size: Tokens in the vocabulary.
 
@@ -112,10 +114,14 @@ class Shape:
         """
         rank = self.embedding_rank if embedding_rank is None else embedding_rank
         vocabulary = self.vocab_size if vocab_size is None else vocab_size
-        for layer, heads in enumerate(heads_per_layer):
-            _check(f"heads of layer {layer}", heads, low=0, high=max(self.heads_per_layer))
-        for layer, neurons in enumerate(ffn_per_layer):
-            _check(f"ffn_size of layer {layer}", neurons, low=1, high=max(self.ffn_per_layer))
+        for name, wanted, own, low in (
+            ("heads", heads_per_layer, self.heads_per_layer, 0),
+            ("ffn_size", ffn_per_layer, self.ffn_per_layer, 1),
+        ):
+            most = [own[layer] for layer in kept_layers]
+            most += [max(own)] * (len(wanted) - len(most))
+            for layer, (width, high) in enumerate(zip(wanted, most, strict=True)):
+                _check(f"{name} of layer {layer}", width, low=low, high=high)
         if embedding_rank is not None:
             _check("embedding_rank", rank, low=1, high=self.embedding_size)
         _check("vocab_size", vocabulary, low=1, high=self.vocab_size)

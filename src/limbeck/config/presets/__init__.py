@@ -43,17 +43,12 @@ def with_preset(table: Mapping[str, object]) -> dict[str, object]:
         return dict(table)
     if name not in PRESETS:
         raise ConfigError(f"preset: must be one of {', '.join(PRESETS)}, but got {name!r}")
-    preset = tomllib.loads(preset_text(str(name)))
+    below = tomllib.loads(preset_text(str(name)))
     if "metrics" in table:
-        del preset["metrics"]
-    return {**_merged(preset, table), "preset": name}
-
-
-def _merged(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
-    """Return two tables as one, table by table; parameters of a search space are taken whole."""
-    merged = {**below, **above}
-    for key in below.keys() & above.keys():
-        low, high = below[key], above[key]
-        if isinstance(low, Mapping) and isinstance(high, Mapping) and "type" not in high:
-            merged[key] = _merged(low, high)
+        del below["metrics"]
+    merged = {**below, **table, "preset": name}
+    for key in below.keys() & table.keys():
+        above = table[key]
+        if isinstance(above, Mapping):
+            merged[key] = {**below[key], **above}
     return merged

@@ -67,7 +67,7 @@ class Features:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Batch:
-    """Windows side by side, padded on the right to the longest of them.
+    """Windows side by side, padded on the right to the longest of them or more.
 
     Attributes:
         input_ids: A ``b x L`` array.
@@ -87,12 +87,27 @@ class Batch:
 
 
 def pad(
-    features: Features, indices: Sequence[int] | NDArray[np.int64], *, pad_token_id: int
+    features: Features,
+    indices: Sequence[int] | NDArray[np.int64],
+    *,
+    pad_token_id: int,
+    multiple: int = 1,
 ) -> Batch:
-    """Return the windows at the given ``b`` indices, in this order, as a batch."""
+    """Return the windows at the given ``b`` indices, in this order, as a batch.
+
+    Args:
+        features: The windows.
+        indices: Which of them.
+        pad_token_id: What they are padded with.
+        multiple: The length is rounded up to a multiple of it, but never above that of the longest
+            of all windows.
+    """
     chosen = np.asarray(indices, np.int64)
     lengths = features.starts[chosen + 1] - features.starts[chosen]
-    is_token = np.arange(int(lengths.max())) < lengths[:, None]
+    longest = int(lengths.max())
+    if multiple > 1:
+        longest = min(-(-longest // multiple) * multiple, int(features.lengths.max()))
+    is_token = np.arange(longest) < lengths[:, None]
     source = np.repeat(features.starts[chosen], lengths) + ragged_arange(lengths)
     input_ids = np.full(is_token.shape, pad_token_id, np.int64)
     input_ids[is_token] = features.input_ids[source]
