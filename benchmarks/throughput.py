@@ -210,10 +210,10 @@ def _arguments() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--quick", action="store_true", help="48 windows, 200 questions")
-    parser.add_argument("--windows", type=int, help="training windows, about (default: 480)")
+    parser.add_argument("--windows", type=int, help="training windows, about (default: 240)")
     parser.add_argument("--questions", type=int, help="held-out questions (default: 1000)")
     arguments = parser.parse_args()
-    arguments.windows = arguments.windows or (48 if arguments.quick else 480)
+    arguments.windows = arguments.windows or (48 if arguments.quick else 240)
     arguments.questions = arguments.questions or (200 if arguments.quick else 1_000)
     return arguments
 
