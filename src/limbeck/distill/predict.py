@@ -13,7 +13,10 @@ from limbeck.students.modeling import SlimBertForQuestionAnswering
 from limbeck.tasks.question_answering.features import Batch, Features, pad
 
 TOKENS_PER_BATCH = 16_384
-"""Of a forward pass; bounds its memory whatever the window length."""
+"""Of a forward pass on an accelerator; bounds its memory whatever the window length."""
+
+TOKENS_PER_BATCH_CPU = 4_096
+"""Likewise on a CPU, where larger batches leave the cache: a sixth slower, and 200 MB more."""
 
 
 def predict_logits(
@@ -50,8 +53,10 @@ def fill_logits(
     """
     model.to(device.torch_device)  # type: ignore[arg-type]  # transformers' wrapper
     model.train(mode=False)
+    on_cpu = device.torch_device.type == "cpu"
+    tokens = TOKENS_PER_BATCH_CPU if on_cpu else TOKENS_PER_BATCH
     done = 0
-    for indices in length_sorted_batches(features.lengths, tokens=TOKENS_PER_BATCH):
+    for indices in length_sorted_batches(features.lengths, tokens=tokens):
         batch = pad(
             features,
             indices,
