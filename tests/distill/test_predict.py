@@ -31,7 +31,7 @@ def one_by_one(model: SlimBertForQuestionAnswering, features: Features) -> NDArr
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let batches have 3 or 4 windows, so that there are many of them."""
-    monkeypatch.setattr(predict, "TOKENS_PER_BATCH", 100)
+    monkeypatch.setattr(predict, "TOKENS_PER_BATCH_CPU", 100)
 
 
 @pytest.mark.usefixtures("small_batches")
