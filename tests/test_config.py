@@ -19,6 +19,7 @@ from limbeck.config import (
     preset_summary,
     preset_text,
     split_layer,
+    with_raised_thresholds,
     with_teacher,
     with_thresholds,
 )
@@ -419,6 +420,15 @@ def test_an_automatic_threshold_is_two_standard_errors_above_answering_nothing()
     assert not needs_questions(resolved)
     answerable = with_thresholds(config, unanswerable=0, questions=10)
     assert answerable.metrics[0].threshold == 0.0
+
+
+def test_thresholds_are_raised_where_other_questions_have_more_without_an_answer() -> None:
+    config = parse(
+        "[metrics.exact]\nthreshold = 36\n[metrics.f1]\nthreshold = 60\n[metrics.best_f1]\n"
+        "[metrics.latency_ms]\nthreshold = 20"
+    )
+    raised = with_raised_thresholds(config.metrics, unanswerable=5945, questions=11873)
+    assert [metric.threshold for metric in raised] == [51.0, 60.0, None, 20.0]
 
 
 def test_an_automatic_threshold_needs_a_score_over_all_questions() -> None:

@@ -200,6 +200,7 @@ def confirm(
     """
     from limbeck.cli.confirmation import confirmation_facts, print_confirmation
     from limbeck.cli.progress import SearchBars, TrainingBar
+    from limbeck.distill.thresholds import raise_thresholds
     from limbeck.execute.confirm import confirm as run_confirm
     from limbeck.execute.confirm import confirmation_config
     from limbeck.frontier import frontier
@@ -233,10 +234,11 @@ def confirm(
                 workers=workers or chosen_from.file.budget.workers,
                 watch=bars.update,
             )
+    judged = raise_thresholds(metrics, objective.questions)
     if as_json:
-        print_json(confirmation_facts(finalists, repeats, metrics))
+        print_json(confirmation_facts(finalists, repeats, judged))
     else:
-        print_confirmation(finalists, repeats, metrics)
+        print_confirmation(finalists, repeats, judged)
 
 
 def _first_runs(objective: "Objective") -> list[dict[str, Value]]:

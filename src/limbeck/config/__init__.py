@@ -11,7 +11,12 @@ from limbeck.config.reading import (
     parse_config,
     split_layer,
 )
-from limbeck.config.resolving import needs_questions, with_teacher, with_thresholds
+from limbeck.config.resolving import (
+    needs_questions,
+    with_raised_thresholds,
+    with_teacher,
+    with_thresholds,
+)
 from limbeck.config.tables import (
     MEASURED,
     OVERALL_SCORES,
@@ -46,6 +51,7 @@ __all__ = [
     "preset_text",
     "split_layer",
     "with_preset",
+    "with_raised_thresholds",
     "with_teacher",
     "with_thresholds",
 ]

@@ -1,12 +1,13 @@
 """What a study file leaves to the teacher and the questions, filled in."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from limbeck.config.reading import StudyConfig, split_layer
 from limbeck.config.tables import OVERALL_SCORES, IntegerSettings, MetricSettings
 from limbeck.errors import ConfigError
+from limbeck.metrics import Metric
 
 
 def needs_questions(config: StudyConfig) -> bool:
@@ -44,13 +45,39 @@ def with_thresholds(config: StudyConfig, *, unanswerable: int, questions: int) -
     Raises:
         ConfigError: If a metric asks for it that is no score over all questions.
     """
-    share = unanswerable / questions
-    threshold = 100 * (share + 2 * math.sqrt(share * (1 - share) / questions))
+    threshold = _above_nothing(unanswerable, questions)
     metrics = dict(config.file.metrics)
     for name, metric in config.file.metrics.items():
         if metric.threshold == "auto":
-            metrics[name] = _settled(name, metric, math.ceil(10 * threshold) / 10)
+            metrics[name] = _settled(name, metric, threshold)
     return replace(config, file=config.file.model_copy(update={"metrics": metrics}))
+
+
+def with_raised_thresholds(
+    metrics: Sequence[Metric], *, unanswerable: int, questions: int
+) -> tuple[Metric, ...]:
+    """Return a study's metrics for judging its runs on other questions, of which more may have none.
+
+    Thresholds on scores over all questions are raised to what ``"auto"`` would be on them.
+
+    Args:
+        metrics: Those of the study.
+        unanswerable: Of the other questions, those without an answer.
+        questions: How many of them there are.
+    """
+    lowest = _above_nothing(unanswerable, questions)
+    return tuple(
+        replace(metric, threshold=max(metric.threshold, lowest))
+        if metric.name in OVERALL_SCORES and metric.threshold is not None
+        else metric
+        for metric in metrics
+    )
+
+
+def _above_nothing(unanswerable: int, questions: int) -> float:
+    share = unanswerable / questions
+    threshold = 100 * (share + 2 * math.sqrt(share * (1 - share) / questions))
+    return math.ceil(10 * threshold) / 10
 
 
 def _settled(name: str, metric: MetricSettings, threshold: float) -> MetricSettings:

@@ -1,11 +1,18 @@
 """Thresholds on scores, and what answering nothing scores on the questions of a study."""
 
 import warnings
+from collections.abc import Sequence
 
-from limbeck.config import OVERALL_SCORES, StudyConfig, needs_questions, with_thresholds
+from limbeck.config import (
+    OVERALL_SCORES,
+    StudyConfig,
+    needs_questions,
+    with_raised_thresholds,
+    with_thresholds,
+)
 from limbeck.distill.exams import Questions
 from limbeck.errors import LimbeckWarning
-from limbeck.metrics import Role
+from limbeck.metrics import Metric, Role
 
 
 def settle_thresholds(config: StudyConfig, questions: Questions) -> StudyConfig:
@@ -48,6 +55,20 @@ def warn_of_low_thresholds(config: StudyConfig, questions: Questions) -> None:
                 LimbeckWarning,
                 stacklevel=2,
             )
+
+
+def raise_thresholds(metrics: Sequence[Metric], questions: Questions) -> tuple[Metric, ...]:
+    """Return a study's metrics for judging its runs on other questions.
+
+    Args:
+        metrics: Those of the study.
+        questions: With the other questions as those that score.
+
+    Raises:
+        DataError: If the questions are broken.
+    """
+    unanswerable, count = _count(questions)
+    return with_raised_thresholds(metrics, unanswerable=unanswerable, questions=count)
 
 
 def _count(questions: Questions) -> tuple[int, int]:
