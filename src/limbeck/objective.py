@@ -303,8 +303,10 @@ class Objective:
         Raises:
             ModelError: If the windows are others.
         """
-        exams = self._exams(self.students.vocabulary.tokenizer)
-        if not np.array_equal(exams.train.starts, self.exams.train.starts):
+        vocabulary, full = self.students.vocabulary, self.exams.train
+        exams = self._exams(vocabulary.tokenizer)
+        tokens = np.asarray(vocabulary.kept)[exams.train.input_ids]
+        if not np.array_equal(tokens, full.input_ids):
             raise ModelError(
                 'vocabulary = "train" needs a tokenizer that reads the train questions as before '
                 "when it has no other tokens, but that of the teacher does not: it has characters "

@@ -56,7 +56,7 @@ def with_thresholds(config: StudyConfig, *, unanswerable: int, questions: int) -
 def with_raised_thresholds(
     metrics: Sequence[Metric], *, unanswerable: int, questions: int
 ) -> tuple[Metric, ...]:
-    """Return a study's metrics for judging its runs on other questions, of which more may have none.
+    """Return a study's metrics for judging its runs on other questions, with fewer answers perhaps.
 
     Thresholds on scores over all questions are raised to what ``"auto"`` would be on them.
 
