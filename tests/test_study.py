@@ -21,7 +21,7 @@ from limbeck.optimize.sampler import Sampler
 from limbeck.runs import CurvePoint, Outcome, Run, RunState
 from limbeck.space import Float, Integer, Parameters, SearchSpace, Value
 from limbeck.store import Store
-from limbeck.study import Study, enter, stored_config, this_process
+from limbeck.study import Study, enter, missing, queue_all, stored_config, this_process
 from tests.tiny import write_tiny_study
 
 SPACE = SearchSpace((Integer(name="depth", low=1, high=6), Float(name="rate", low=0.0, high=1.0)))
@@ -177,6 +177,17 @@ def test_without_a_sampler_only_queued_runs_are_made(store: Store) -> None:
     study.queue({"depth": 2, "rate": 0.25})
     assert study.ask()
     assert study.ask() is None
+
+
+def test_what_no_run_has_is_missing_and_is_queued_within_the_budget(store: Store) -> None:
+    study = replace(make_study(store, budget=2), sampler=None)
+    wanted: list[Parameters] = [{"depth": 2, "rate": 0.25}, {"depth": 3, "rate": 0.5}]
+    queue_all(study, missing(wanted, study.runs))
+    assert [run.parameters for run in study.runs] == wanted
+    assert missing(wanted, study.runs) == []
+    assert missing(wanted, study.runs[1:]) == wanted[:1]
+    with pytest.raises(ConfigError, match="budget is spent; raise the number of runs"):
+        queue_all(study, wanted)
 
 
 class _Exhausted(Sampler):

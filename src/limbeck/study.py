@@ -130,15 +130,20 @@ def enter(store: Store, config: StudyConfig, *, runs: int) -> None:
     store.update_study(name, budget=runs, config=text)
 
 
-def queue_missing(study: Study, wanted: Sequence[Parameters]) -> None:
-    """Queue the runs that a study does not have yet, in their order.
+def missing(wanted: Sequence[Parameters], among: Sequence[Run]) -> list[Parameters]:
+    """Return the wanted parameters that none of the runs has, in their order."""
+    there = [dict(run.parameters) for run in among]
+    return [parameters for parameters in wanted if parameters not in there]
+
+
+def queue_all(study: Study, wanted: Sequence[Parameters]) -> None:
+    """Queue runs, in their order.
 
     Raises:
         ConfigError: If the budget does not allow them.
     """
-    there = [dict(run.parameters) for run in study.runs]
     for parameters in wanted:
-        if parameters not in there and study.queue(parameters) is None:
+        if study.queue(parameters) is None:
             raise ConfigError(
                 f"study {study.name!r} needs a run with {dict(parameters)}, but its budget is "
                 "spent; raise the number of runs"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from limbeck.home import Home
-from limbeck.runs import RunState
+from limbeck.runs import Outcome, RunState
 from limbeck.store import Store
 from tests.tiny import tiny_questions, write_squad, write_tiny_study
 
@@ -80,6 +80,24 @@ def test_confirming_again_goes_on_with_what_is_missing(confirmed: Path) -> None:
     assert after[: len(before)] == before
     (added,) = after[len(before) :]
     assert added.parameters["seed"] == 3
+
+
+def test_a_repetition_that_failed_is_made_again(confirmed: Path) -> None:
+    url = Home(confirmed / "home").store_url
+    failed = Outcome(state=RunState.FAILED, reason="outage")
+    with Store(url) as store:
+        before = len(store.runs("tiny.confirm"))
+        store.update_study(
+            "tiny.confirm", budget=before + 1, config=store.study("tiny.confirm").config
+        )
+        repeated = {**store.run("tiny", 0).parameters, "seed": 4}
+        run = store.add_run("tiny.confirm", repeated, values={}, owner="somebody")
+        assert run is not None
+        store.end_run("tiny.confirm", run.number, failed, owner="somebody")
+    limbeck(confirmed, *CONFIRM, "--run", "0", "--seeds", "4")
+    with Store(url) as store:
+        fourth = [run for run in store.runs("tiny.confirm") if run.parameters == repeated]
+    assert [run.state for run in fourth] == [RunState.FAILED, RunState.FINISHED]
 
 
 def test_the_study_last_begun_is_the_one_that_was_searched(confirmed: Path) -> None:

@@ -58,7 +58,7 @@ def search(
     from limbeck.cli.tables import print_frontier
     from limbeck.execute.local import search as run_search
     from limbeck.optimize.configured import make_sampler
-    from limbeck.study import Study, enter, queue_missing, this_process
+    from limbeck.study import Study, enter, missing, queue_all, this_process
 
     _refuse_launcher()
     bar = TrainingBar("teacher")
@@ -85,7 +85,7 @@ def search(
             known=objective.known,
             owner=this_process(),
         )
-        queue_missing(study, first)
+        queue_all(study, missing(first, study.runs))
         with _goes_on(), SearchBars(store, name, objective.config.metrics) as bars:
             run_search(
                 study,

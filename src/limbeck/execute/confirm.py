@@ -10,7 +10,7 @@ from limbeck.optimize.sampler import KnownMetrics
 from limbeck.runs import Run, RunState
 from limbeck.space import SearchSpace
 from limbeck.store import Store
-from limbeck.study import Study, enter, queue_missing, this_process
+from limbeck.study import Study, enter, missing, queue_all, this_process
 
 
 def confirmation_config(
@@ -87,9 +87,8 @@ def confirm(
     ]
     name = config.file.name
     there = store.runs(name) if name in [study.name for study in store.studies()] else ()
-    done = [dict(run.parameters) for run in there if run.state is not RunState.FAILED]
-    missing = [parameters for parameters in wanted if parameters not in done]
-    enter(store, config, runs=len(there) + len(missing))
+    new = missing(wanted, [run for run in there if run.state is not RunState.FAILED])
+    enter(store, config, runs=len(there) + len(new))
     study = Study(
         store=store,
         name=name,
@@ -98,6 +97,6 @@ def confirm(
         known=known,
         owner=this_process(),
     )
-    queue_missing(study, missing)
+    queue_all(study, new)
     search(study, config, home, workers=workers, watch=watch)
     return study.runs
