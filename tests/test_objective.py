@@ -214,6 +214,39 @@ def test_a_baseline_without_a_value_is_refused(tmp_path: Path) -> None:
         _ = objective.baseline
 
 
+def test_the_baseline_has_no_value_of_what_is_inactive(tmp_path: Path) -> None:
+    """Nothing says what rank the embeddings of the baseline have, which are not factorized."""
+    space = {
+        "embedding_rank": {**ALL_LAYERS, "when": {"vocabulary": ["train"]}},
+        "vocabulary": {"type": "choice", "choices": ["full", "train"]},
+        "num_heads_1": {**ALL_LAYERS, "when": {"num_layers": {"at_least": 2}}},
+    }
+    objective = make_objective(tmp_path, space=space)
+    assert objective.baseline == {
+        "num_layers": 2, "learning_rate": 0.01, "vocabulary": "full", "num_heads_1": 4,
+    }  # fmt: skip
+
+
+def test_a_layer_that_is_not_searched_is_as_wide_as_all(tmp_path: Path) -> None:
+    space = {"num_heads_1": {**ALL_LAYERS, "when": {"num_layers": {"at_least": 2}}}}
+    objective = make_objective(tmp_path, space=space, student={"num_heads": 3})
+    sizes = [
+        objective.known(parameters)["num_parameters"]
+        for parameters in (
+            {"num_layers": 1},
+            {"num_layers": 2},
+            {"num_layers": 2, "num_heads_1": 3},
+        )
+    ]
+    assert sizes[0] < sizes[1] == sizes[2]
+
+
+def test_a_baseline_that_breaks_a_constraint_is_refused(tmp_path: Path) -> None:
+    objective = make_objective(tmp_path, constraints=["num_layers != 2"])
+    with pytest.raises(ConfigError, match=r"'num_layers': 2, .* breaks 'num_layers != 2'; set its"):
+        _ = objective.baseline
+
+
 def test_the_baseline_of_a_trimmed_vocabulary_needs_no_data(tmp_path: Path) -> None:
     objective = make_objective(tmp_path, student={"vocabulary": "train"})
     (tmp_path / "train.json").unlink()

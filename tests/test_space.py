@@ -2,7 +2,10 @@
 
 import itertools
 import math
+import pickle
+import re
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +24,7 @@ from limbeck.space import (
     Prior,
     SearchSpace,
     Value,
+    When,
     did_you_mean,
 )
 
@@ -488,6 +492,300 @@ def test_a_space_with_two_parameters_of_one_name_is_refused():
         ConfigError, match=r"^parameter names must differ, but got \['layers', 'layers'\]$"
     ):
         SearchSpace((LAYERS, LAYERS))
+
+
+# Adam has a second beta, and a warm-up of its own if the schedule warms up; the schedule is one of
+# four, of which two warm up; only deep students have a width of their third layer.
+CONDITIONAL = SearchSpace(
+    (
+        Float(
+            name="steps",
+            low=0.0,
+            high=1.0,
+            step=0.5,
+            prior=Prior(near=1.0, spread=0.1),
+            when=(
+                When(parameter="schedule", values=("linear", "cosine")),
+                When(parameter="optimizer", values=("adam",)),
+            ),
+        ),
+        Choice(
+            name="schedule",
+            choices=("constant", "linear", "cosine", "step"),
+            when=(When(parameter="optimizer", values=("adam", "lamb")),),
+        ),
+        Choice(name="optimizer", choices=("sgd", "adam", "lamb")),
+        Integer(name="layers", low=1, high=6),
+        Integer(
+            name="width_2",
+            low=1,
+            high=3,
+            when=(When(parameter="layers", at_least=3, at_most=5),),
+        ),
+        Choice(
+            name="tied",
+            choices=(True, False),
+            ordered=True,
+            when=(When(parameter="width_2", values=(3.0,)),),
+        ),
+    )
+)
+FULL: dict[str, Value] = {
+    "steps": 0.5,
+    "schedule": "cosine",
+    "optimizer": "adam",
+    "layers": 4,
+    "width_2": 3,
+    "tied": True,
+}
+
+
+def conditional_points() -> list[dict[str, Value]]:
+    """Return every point of the space above, by hand."""
+    optimizers: list[dict[str, Value]] = [{"optimizer": "sgd"}]
+    for schedule in ("constant", "linear", "cosine", "step"):
+        optimizers.append({"optimizer": "lamb", "schedule": schedule})
+        if schedule in ("constant", "step"):
+            optimizers.append({"optimizer": "adam", "schedule": schedule})
+        else:
+            optimizers += [
+                {"optimizer": "adam", "schedule": schedule, "steps": steps}
+                for steps in (0.0, 0.5, 1.0)
+            ]
+    students: list[dict[str, Value]] = [{"layers": layers} for layers in (1, 2, 6)]
+    for layers in (3, 4, 5):
+        students += [{"layers": layers, "width_2": width} for width in (1, 2)]
+        students += [{"layers": layers, "width_2": 3, "tied": tied} for tied in (True, False)]
+    return [one | other for one in optimizers for other in students]
+
+
+def in_order(points: Iterable[Mapping[str, Value]]) -> list[str]:
+    return sorted(str(sorted(point.items())) for point in points)
+
+
+def test_the_points_of_a_conditional_space_are_those_that_differ():
+    points = list(CONDITIONAL.points())
+    assert in_order(points) == in_order(conditional_points())
+    assert CONDITIONAL.count == len(points) == 13 * 15
+    assert all(list(point) == [n for n in CONDITIONAL.names if n in point] for point in points)
+
+
+def test_what_is_inactive_stands_always_at_the_same_place():
+    point: dict[str, Value] = {"optimizer": "sgd", "layers": 6}
+    assert CONDITIONAL.validate(point) == point
+    expected = [0.5, 0, 0, 0, 0, 1, 0, 0, 5.5 / 6, 0.5, 0.5]
+    assert CONDITIONAL.encode(point).tolist() == expected
+
+
+@given(st.data())
+def test_coordinates_of_what_is_inactive_do_not_matter(data):
+    unit = np.array(data.draw(st.tuples(*[UNIT] * CONDITIONAL.dimension)))
+    values = CONDITIONAL.decode(unit)
+    assert values in conditional_points()
+    assert CONDITIONAL.validate(values) == values
+    encoded = CONDITIONAL.encode(values)
+    assert CONDITIONAL.decode(encoded) == values
+    columns = {"steps": [0], "schedule": [1, 2, 3, 4], "width_2": [9], "tied": [10]}
+    for name in columns.keys() - values.keys():
+        unit[columns[name]] = data.draw(UNIT)
+        encoded[columns[name]] = data.draw(UNIT)
+    assert CONDITIONAL.decode(unit) == CONDITIONAL.decode(encoded) == values
+
+
+@st.composite
+def conditional_spaces(draw: st.DrawFn) -> SearchSpace:
+    """Any discrete parameters, some of which depend on others: chains, forks, and both."""
+    made: list[Parameter] = []
+    for number, parameter in enumerate(draw(st.lists(discrete(), min_size=1, max_size=6))):
+        when = []
+        for other in draw(st.lists(st.sampled_from(made), max_size=2, unique=True)) if made else []:
+            some = draw(st.lists(st.sampled_from(other.values), min_size=1, max_size=3))
+            if isinstance(other, Choice) or draw(st.booleans()):
+                when.append(When(parameter=other.name, values=tuple(some)))
+            else:
+                ends = sorted(float(value) for value in some)
+                when.append(When(parameter=other.name, at_least=ends[0], at_most=ends[-1]))
+        made.append(replace(parameter, name=f"parameter{number}", when=tuple(when)))
+    return SearchSpace(tuple(draw(st.permutations(made))))
+
+
+@given(conditional_spaces(), st.data())
+def test_every_place_in_the_cube_of_a_conditional_space_comes_back(space, data):
+    values = space.decode(np.array(data.draw(st.tuples(*[UNIT] * space.dimension))))
+    assert list(values) == [name for name in space.names if name in values]
+    unit = space.encode(values)
+    assert len(unit) == space.dimension
+    assert space.decode(unit) == space.validate(values) == values
+    assert space.without_inactive(values) == values
+    for parameter in space.parameters:
+        asked = [
+            when.parameter in values
+            and (
+                values[when.parameter] in when.values
+                if when.values is not None
+                else when.at_least <= values[when.parameter] <= when.at_most
+            )
+            for when in parameter.when
+        ]
+        assert (parameter.name in values) is all(asked)
+
+
+@given(conditional_spaces())
+def test_points_are_counted_as_they_are_enumerated(space):
+    assert space.count is not None
+    assume(space.count < 2000)
+    points = in_order(space.points())
+    assert len(points) == len(set(points)) == space.count
+    assert all(space.contains(point) for point in itertools.islice(space.points(), 50))
+
+
+@pytest.mark.parametrize("high", [2**14, 2**14 + 1])
+def test_points_that_depend_on_too_many_values_are_not_counted(high):
+    space = SearchSpace(
+        (
+            Integer(name="seed", low=1, high=high),
+            Choice(name="loss", choices=("kl", "mse"), when=(When(parameter="seed", values=(7,)),)),
+        )
+    )
+    assert space.count == (2**14 + 1 if high == 2**14 else None)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"schedule": "step"},
+            "steps must be left out unless schedule is linear | cosine and optimizer is adam, "
+            "but got 0.5",
+        ),
+        ({"layers": 2}, "width_2 must be left out unless layers is at least 3 and at most 5, but "),
+        ({"width_2": 1}, "tied must be left out unless width_2 is 3.0, but got True"),
+        ({"optimizer": "sgd"}, "schedule must be left out unless optimizer is adam | lamb, but go"),
+        ({"tied": None}, "parameters must be complete, but ['tied'] are missing"),
+        ({"layers": None}, "parameters must be complete, but ['layers'] are missing"),
+        ({"width_2": None, "steps": None}, "parameters must be complete, but ['steps', 'width_2']"),
+        ({"layers": 7}, "layers must be between 1 and 6, but got 7"),
+    ],
+)
+def test_what_is_inactive_is_refused_and_what_is_active_is_needed(change, message):
+    parameters = {name: v for name, v in (FULL | change).items() if v is not None}
+    assert CONDITIONAL.validate(FULL) == FULL
+    assert not CONDITIONAL.contains(parameters)
+    for use in (CONDITIONAL.validate, CONDITIONAL.encode):
+        with pytest.raises(ParameterError, match=f"^{re.escape(message)}"):
+            use(parameters)
+
+
+def test_inactive_parameters_are_dropped_down_the_chain_and_foreign_ones_stay():
+    given_ones = {"seed": 3, **FULL, "optimizer": "sgd", "width_2": 2}
+    expected = {"seed": 3, "optimizer": "sgd", "layers": 4, "width_2": 2}
+    assert CONDITIONAL.without_inactive(given_ones) == expected
+    assert given_ones["tied"] is True
+
+
+def test_values_are_asked_for_when_those_they_depend_on_are_known():
+    asked: list[str] = []
+
+    def value_of(parameter: Parameter) -> Value:
+        asked.append(parameter.name)
+        return FULL[parameter.name]
+
+    assert list(CONDITIONAL.complete(value_of).items()) == list(FULL.items())
+    for first, then in [("optimizer", "schedule"), ("schedule", "steps"), ("width_2", "tied")]:
+        assert asked.index(first) < asked.index(then)
+
+
+def test_a_prior_says_nothing_of_where_its_parameter_is_inactive():
+    points: list[dict[str, Value]] = [
+        FULL, FULL | {"steps": 1.0}, {"optimizer": "sgd", "layers": 6},
+    ]  # fmt: skip
+    units = np.stack([CONDITIONAL.encode(point) for point in points])
+    # Three steps: the first is two thirds of the line from the last, the second one third.
+    expected = [-0.5 * ((1 / 3) / 0.1) ** 2, 0.0, 0.0]
+    np.testing.assert_allclose(CONDITIONAL.log_prior(units), expected, atol=1e-12)
+
+
+def test_a_constraint_about_what_is_inactive_does_not_apply():
+    narrow = Constraint(
+        name="narrow", holds=lambda p: int(p["width_2"]) < int(p["layers"]) - 1, needs=("width_2",)
+    )
+    space = replace(CONDITIONAL, constraints=(narrow,))
+    assert space.violated(FULL) == "narrow"
+    assert space.violated({**FULL, "layers": 5}) is None
+    assert space.violated({"optimizer": "sgd", "layers": 1}) is None
+
+
+NUMBER, FLAG = Integer(name="number", low=1, high=6), Choice(name="flag", choices=("on", "off"))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        (
+            (NUMBER, replace(LAYERS, when=(When(parameter="numbr", values=(1,)),))),
+            "space.layers.when: no such parameter 'numbr'; did you mean 'number'?",
+        ),
+        (
+            (replace(LAYERS, when=(When(parameter="layers", values=(1,)),)),),
+            "space.layers.when: no parameter may depend on itself, but layers needs layers; drop",
+        ),
+        (
+            (
+                replace(FLAG, when=(When(parameter="number", values=(1,)),)),
+                replace(NUMBER, when=(When(parameter="layers", values=(1,)),)),
+                replace(LAYERS, when=(When(parameter="flag", values=("on",)),)),
+            ),
+            "space.flag.when: no parameter may depend on itself, but flag needs number needs layer",
+        ),
+        (
+            (FLAG, replace(LAYERS, when=(When(parameter="flag", values=("onn",)),))),
+            "space.layers.when.flag: flag must be one of ['on', 'off'], but got 'onn'",
+        ),
+        (
+            (NUMBER, replace(LAYERS, when=(When(parameter="number", values=(1, 7)),))),
+            "space.layers.when.number: number must be between 1 and 6, but got 7",
+        ),
+        (
+            (FLAG, replace(LAYERS, when=(When(parameter="flag", at_least=1),))),
+            "space.layers.when.flag: a choice has no at_least and at_most; list the values",
+        ),
+        (
+            (RATE, replace(LAYERS, when=(When(parameter="rate", values=(0.5,)),))),
+            "space.layers.when.rate: values need a parameter that has an end of them, but got [0.5]"
+            " of all between 0 to 1; give at_least or at_most",
+        ),
+        *[
+            (
+                (NUMBER, replace(LAYERS, when=(When(parameter="number", **ends),))),
+                "space.layers.when.number: must be met by a value from 1 to 6, but got number is ",
+            )
+            for ends in ({"at_least": 7}, {"at_most": 0.5}, {"at_least": 4, "at_most": 3})
+        ],
+        *[
+            (
+                (NUMBER, replace(LAYERS, when=(When(parameter="number", **nothing),))),
+                "space.layers.when.number: needs values, or at_least or at_most, and not both; gi",
+            )
+            for nothing in ({}, {"values": ()}, {"values": (1,), "at_least": 1})
+        ],
+    ],
+)
+def test_a_condition_that_is_none_is_refused(parameters, message):
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}"):
+        SearchSpace(parameters)
+
+
+def test_a_constraint_about_nothing_is_refused():
+    with pytest.raises(ConfigError, match=r"^constraint 'x': no such parameter 'layer'; did you m"):
+        SearchSpace((LAYERS,), (Constraint(name="x", holds=lambda _: True, needs=("layer",)),))
+
+
+def test_a_conditional_space_can_be_sent_to_another_process():
+    """Also when it has been used, and remembers what it has computed."""
+    assert CONDITIONAL.count
+    sent = pickle.loads(pickle.dumps(CONDITIONAL))
+    assert sent == CONDITIONAL
+    assert sent.validate(FULL) == FULL
 
 
 @pytest.mark.parametrize(

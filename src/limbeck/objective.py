@@ -38,7 +38,7 @@ from limbeck.home import Home
 from limbeck.measure import PeakResident, latency, peak_memory
 from limbeck.metrics import optimized
 from limbeck.runs import Artifact, Outcome, RunState
-from limbeck.space import Parameters, SearchSpace, Value
+from limbeck.space import Parameter, Parameters, SearchSpace, Value
 from limbeck.students.checkpoint import find_folder, is_fine_tuned, read_shape
 from limbeck.students.loading import load_teacher
 from limbeck.students.modeling import SlimBertForQuestionAnswering
@@ -82,30 +82,37 @@ class Objective:
     @cached_property
     def space(self) -> SearchSpace:
         """The searched parameters."""
-        return SearchSpace(self.config.parameters)
+        return self.config.space
 
     @cached_property
     def baseline(self) -> dict[str, Value]:
-        """The study file's own value of every searched parameter: the first run.
+        """The study file's own value of every searched parameter that is active: the first run.
 
         Raises:
             ArchitectureError: If there can be no such student.
             ConfigError: If one that follows from the teacher lies outside its range, or nothing
-                says what it is.
+                says what it is; or a constraint is broken.
         """
-        values = {
-            parameter.name: self.students.implied(parameter)
-            if (given := self.config.default(parameter.name)) is None
-            else given
-            for parameter in self.space.parameters
-        }
+
+        def value_of(parameter: Parameter) -> Value:
+            given = self.config.default(parameter.name)
+            return self.students.implied(parameter) if given is None else given
+
+        values = self.space.complete(value_of)
         try:
-            return self.space.validate(values)
+            baseline = self.space.validate(values)
         except ParameterError as error:
             raise ConfigError(
-                f"the baseline must lie in the search space: {error}; set its value in [student], "
-                "or widen the range"
+                f"the baseline must lie in the search space: {error}; set its value in [student] "
+                "or [recipe], or widen the range"
             ) from error
+        violated = self.space.violated(baseline)
+        if violated is not None:
+            raise ConfigError(
+                f"the baseline must keep the constraints of the search space, but {baseline} "
+                f"breaks {violated!r}; set its values in [student] or [recipe]"
+            )
+        return baseline
 
     def known(self, parameters: Parameters) -> dict[str, float]:
         """Return the metrics that follow from the parameters, exactly and without training.

@@ -1,265 +1,35 @@
-"""Search spaces: what may be chosen for a run, and its image in the unit cube."""
+"""Search spaces: parameters that may depend on each other, and their image in the unit cube."""
 
 import itertools
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
-from typing import TypeAlias
+from graphlib import CycleError, TopologicalSorter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.errors import ConfigError, ParameterError
-from limbeck.scale import BellCurve, Scale
-from limbeck.scale import Prior as Prior  # Seen from outside, a word of this module.
+from limbeck.parameters import Choice, Float, Integer, Parameter, Parameters, Value, When
+from limbeck.scale import BellCurve, Prior
 
-Value: TypeAlias = bool | int | float | str
-Parameters: TypeAlias = Mapping[str, Value]
+__all__ = [
+    "Choice",
+    "Constraint",
+    "Float",
+    "Integer",
+    "Parameter",
+    "Parameters",
+    "Prior",
+    "SearchSpace",
+    "Value",
+    "When",
+    "did_you_mean",
+]
 
-
-@dataclass(frozen=True, kw_only=True)
-class Float:
-    """A real number.
-
-    Attributes:
-        name: Key of the value in a run's parameters.
-        low: Smallest value.
-        high: Largest value.
-        log: Whether equal factors, rather than equal differences, are equally far apart.
-        step: Distance of neighbouring values, from ``low`` on; any value if None.
-        prior: Where good values are believed to lie; anywhere if None.
-        inert: Whether it has no effect, and is searched only to repeat an experiment.
-    """
-
-    name: str
-    low: float
-    high: float
-    log: bool = False
-    step: float | None = None
-    prior: Prior | None = None
-    inert: bool = False
-
-    def __post_init__(self) -> None:
-        """Check range and prior.
-
-        Raises:
-            ConfigError: If the range is empty, not finite, or does not fit ``log`` and ``step``; or
-                the prior does not fit the range.
-        """
-        self.scale.check(self.name)
-        if self.prior is not None:
-            self.prior.check(self.name, self.scale)
-
-    @cached_property
-    def scale(self) -> Scale:
-        """The line its values lie on."""
-        return Scale(low=self.low, high=self.high, log=self.log, step=self.step)
-
-    @property
-    def width(self) -> int:
-        """Number of coordinates in the unit cube."""
-        return 1
-
-    @property
-    def range_text(self) -> str:
-        """For people: ``1e-05 to 0.1, log``."""
-        return self.scale.text
-
-    @property
-    def count(self) -> int | None:
-        """Number of distinct values; None if there is no end of them."""
-        if self.low == self.high:
-            return 1
-        return None if self.step is None else round((self.high - self.low) / self.step) + 1
-
-    def validate(self, value: Value) -> float:
-        """Return ``value`` as a float, on the grid if there is one.
-
-        Raises:
-            ParameterError: If it is no number within the range or lies between two steps.
-        """
-        if isinstance(value, bool | str) or not math.isfinite(value):
-            raise ParameterError(f"{self.name} must be a finite number, but got {value!r}")
-        if not self.low <= value <= self.high:
-            raise ParameterError(
-                f"{self.name} must be between {self.low} and {self.high}, but got {value}"
-            )
-        if self.step is None:
-            return float(value)
-        nearest = self.scale.nearest(value)
-        if not math.isclose(nearest, value, rel_tol=1e-9, abs_tol=1e-9 * self.step):
-            raise ParameterError(
-                f"{self.name} must be {self.low} plus a multiple of {self.step}, but got {value}; "
-                f"the nearest is {nearest}"
-            )
-        return nearest
-
-    def encode(self, value: Value) -> tuple[float]:
-        """Return the value's place between 0 and 1."""
-        return (self.scale.to_unit(self.validate(value)),)
-
-    def decode(self, unit: Sequence[float]) -> float:
-        """Return the value at a place between 0 and 1: the inverse of `encode`."""
-        return self.scale.from_unit(unit[0])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Integer:
-    """A whole number.
-
-    Attributes:
-        name: Key of the value in a run's parameters.
-        low: Smallest value.
-        high: Largest value.
-        log: Whether equal factors, rather than equal differences, are equally far apart.
-        step: Distance of neighbouring values, from ``low`` on.
-        prior: Where good values are believed to lie; anywhere if None.
-        inert: Whether it has no effect, and is searched only to repeat an experiment.
-    """
-
-    name: str
-    low: int
-    high: int
-    log: bool = False
-    step: int = 1
-    prior: Prior | None = None
-    inert: bool = False
-
-    def __post_init__(self) -> None:
-        """Check range and prior.
-
-        Raises:
-            ConfigError: If the range is empty or does not fit ``log`` and ``step``; or the prior
-                does not fit the range.
-        """
-        self.scale.check(self.name)
-        if self.prior is not None:
-            self.prior.check(self.name, self.scale)
-
-    @cached_property
-    def scale(self) -> Scale:
-        """The line its values lie on."""
-        return Scale(low=self.low, high=self.high, log=self.log, step=self.step)
-
-    @property
-    def width(self) -> int:
-        """Number of coordinates in the unit cube."""
-        return 1
-
-    @property
-    def range_text(self) -> str:
-        """For people: ``1 to 6``."""
-        return self.scale.text
-
-    @property
-    def count(self) -> int:
-        """Number of distinct values."""
-        return (self.high - self.low) // self.step + 1
-
-    def validate(self, value: Value) -> int:
-        """Return ``value`` as an int.
-
-        Raises:
-            ParameterError: If it is no whole number of the range and the step.
-        """
-        if isinstance(value, bool | str) or not math.isfinite(value) or value != int(value):
-            raise ParameterError(f"{self.name} must be a whole number, but got {value!r}")
-        if not self.low <= value <= self.high:
-            raise ParameterError(
-                f"{self.name} must be between {self.low} and {self.high}, but got {value}"
-            )
-        if (int(value) - self.low) % self.step:
-            raise ParameterError(
-                f"{self.name} must be {self.low} plus a multiple of {self.step}, but got {value}"
-            )
-        return int(value)
-
-    def encode(self, value: Value) -> tuple[float]:
-        """Return the value's place between 0 and 1, in the cell that decodes to it."""
-        return (self.scale.to_unit(self.validate(value)),)
-
-    def decode(self, unit: Sequence[float]) -> int:
-        """Return the value in whose cell a place between 0 and 1 lies: the inverse of `encode`."""
-        return int(self.scale.from_unit(unit[0]))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Choice:
-    """One of a few values.
-
-    Attributes:
-        name: Key of the value in a run's parameters.
-        choices: The values, at least one, all different.
-        ordered: Whether neighbours in ``choices`` are alike, so that one coordinate can stand for
-            all of them; otherwise each choice has a coordinate of its own (one-hot).
-        inert: Whether it has no effect, and is searched only to repeat an experiment.
-    """
-
-    name: str
-    choices: tuple[Value, ...]
-    ordered: bool = False
-    inert: bool = False
-
-    def __post_init__(self) -> None:
-        """Check the choices.
-
-        Raises:
-            ConfigError: If there are none, or two are the same.
-        """
-        if not self.choices:
-            raise ConfigError(f"space.{self.name}: choices must not be empty; give at least one")
-        keys = [_identity(choice) for choice in self.choices]
-        if len(set(keys)) < len(keys):
-            raise ConfigError(
-                f"space.{self.name}: choices must differ, but got {list(self.choices)}"
-            )
-
-    @property
-    def width(self) -> int:
-        """Number of coordinates in the unit cube."""
-        return 1 if self.ordered else len(self.choices)
-
-    @property
-    def range_text(self) -> str:
-        """For people: ``first | spread``."""
-        return " | ".join(str(choice) for choice in self.choices)
-
-    @property
-    def count(self) -> int:
-        """Number of distinct values."""
-        return len(self.choices)
-
-    def validate(self, value: Value) -> Value:
-        """Return the choice that equals ``value``.
-
-        Raises:
-            ParameterError: If none does.
-        """
-        return self.choices[self._index(value)]
-
-    def encode(self, value: Value) -> tuple[float, ...]:
-        """Return the choice's coordinates between 0 and 1."""
-        index = self._index(value)
-        if self.ordered:
-            return ((index + 0.5) / len(self.choices),)
-        return tuple(float(i == index) for i in range(len(self.choices)))
-
-    def decode(self, unit: Sequence[float]) -> Value:
-        """Return the choice at (one-hot: with the largest of) the given coordinates."""
-        if self.ordered:
-            return self.choices[min(int(unit[0] * len(self.choices)), len(self.choices) - 1)]
-        return self.choices[int(np.argmax(unit))]
-
-    def _index(self, value: Value) -> int:
-        for index, choice in enumerate(self.choices):
-            if _identity(choice) == _identity(value):
-                return index
-        raise ParameterError(f"{self.name} must be one of {list(self.choices)}, but got {value!r}")
-
-
-Parameter: TypeAlias = Float | Integer | Choice
+_COUNTED = 2**14  # Values of one parameter, up to which the points that depend on it are counted.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,24 +39,32 @@ class Constraint:
     Attributes:
         name: The rule in words: "heads must not exceed the teacher's".
         holds: Whether parameters keep it.
+        needs: Parameters that it is about. While one of them is inactive, the rule does not apply
+            and ``holds`` is not asked.
     """
 
     name: str
     holds: Callable[[Parameters], bool]
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """Parameters with different names, and the rules between them."""
+    """Parameters with different names, and the rules between them.
+
+    A parameter with conditions (`When`) is active where all of them are met. One that is not is
+    absent from a run's parameters, and stands at a fixed place in the unit cube.
+    """
 
     parameters: tuple[Parameter, ...]
     constraints: tuple[Constraint, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check the names.
+        """Check names and conditions.
 
         Raises:
-            ConfigError: If there is no parameter, or two have the same name.
+            ConfigError: If there is no parameter, two have the same name, or a constraint is about
+                one that there is not; or a condition is, cannot be met, or depends on itself.
         """
         if not self.parameters:
             raise ConfigError(
@@ -294,8 +72,15 @@ class SearchSpace:
             )
         if len(set(self.names)) < len(self.names):
             raise ConfigError(f"parameter names must differ, but got {list(self.names)}")
+        for constraint in self.constraints:
+            for name in constraint.needs:
+                self._check_name(name, f"constraint {constraint.name!r}")
+        for parameter in self.parameters:
+            for when in parameter.when:
+                self._check_name(when.parameter, f"space.{parameter.name}.when")
+        _ = self._parents_first, self._conditions  # Both check what they are made of.
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Names of the parameters, in order."""
         return tuple(parameter.name for parameter in self.parameters)
@@ -305,30 +90,87 @@ class SearchSpace:
         """Number of coordinates in the unit cube."""
         return sum(parameter.width for parameter in self.parameters)
 
-    @property
+    @cached_property
     def count(self) -> int | None:
-        """Number of distinct points, constraints aside; None if there is no end of them."""
-        product = 1
-        for parameter in self.parameters:
-            if parameter.count is None:
-                return None
-            product *= parameter.count
-        return product
+        """Number of distinct points, constraints aside.
+
+        None if there is no end of them, or conditions are on a parameter with more than 16,384
+        values.
+        """
+        counts = [parameter.count for parameter in self.parameters]
+        if None in counts or any(p.count > _COUNTED for p in self._deciding if p.count):
+            return None
+        return self._count_from(0, {})
+
+    def is_active(self, name: str, parameters: Parameters) -> bool:
+        """Return whether all conditions of a parameter of the space are met.
+
+        Args:
+            name: The parameter.
+            parameters: Of those that it depends on, those that are active; others do not matter.
+        """
+        for when in self._conditions[name]:
+            if when.parameter not in parameters or not when.is_met(parameters[when.parameter]):
+                return False
+        return True
+
+    def complete(self, value_of: Callable[[Parameter], Value]) -> dict[str, Value]:
+        """Return a point of the space, in its order.
+
+        Args:
+            value_of: Asked for the value of each active parameter, once those that it depends on
+                have theirs.
+        """
+        values: dict[str, Value] = {}
+        for parameter in self._parents_first:
+            if self.is_active(parameter.name, values):
+                values[parameter.name] = value_of(parameter)
+        return self._ordered(values)
+
+    def without_inactive(self, parameters: Parameters) -> dict[str, Value]:
+        """Return the parameters without the space's inactive ones; others than its own stay."""
+        active: dict[str, Value] = {}
+        for name in [parameter.name for parameter in self._parents_first]:
+            if name in parameters and self.is_active(name, active):
+                active[name] = parameters[name]
+        names = set(self.names)
+        return {n: value for n, value in parameters.items() if n in active or n not in names}
+
+    def points(self) -> Iterator[dict[str, Value]]:
+        """Yield every point of a space that has an end of them, constraints aside."""
+        for values in self._points_from(0, {}):
+            yield self._ordered(values)
 
     def validate(self, parameters: Parameters) -> dict[str, Value]:
         """Return the parameters in the space's order, each with its own type.
 
         Raises:
-            ParameterError: If one is missing, unknown, or outside its range. Constraints are not
-                looked at: see `violated`.
+            ParameterError: If an active one is missing, an inactive one is given, or one is unknown
+                or outside its range. Constraints are not looked at: see `violated`.
         """
         for name in parameters:
             if name not in self.names:
                 raise ParameterError(f"unknown parameter {name!r}{did_you_mean(name, self.names)}")
-        missing = [name for name in self.names if name not in parameters]
+        values: dict[str, Value] = {}
+        missing, inactive = [], []
+        for parameter in self._parents_first:
+            name = parameter.name
+            match self.is_active(name, values), name in parameters:
+                case True, True:
+                    values[name] = parameter.validate(parameters[name])
+                case True, False:
+                    missing.append(name)
+                case False, True:
+                    inactive.append(parameter)
         if missing:
+            missing.sort(key=self.names.index)
             raise ParameterError(f"parameters must be complete, but {missing} are missing")
-        return {p.name: p.validate(parameters[p.name]) for p in self.parameters}
+        if inactive:
+            name, when = inactive[0].name, " and ".join(each.text for each in inactive[0].when)
+            raise ParameterError(
+                f"{name} must be left out unless {when}, but got {parameters[name]!r}"
+            )
+        return self._ordered(values)
 
     def contains(self, parameters: Parameters) -> bool:
         """Return whether `validate` accepts the parameters: complete, known and in range."""
@@ -341,31 +183,43 @@ class SearchSpace:
     def violated(self, parameters: Parameters) -> str | None:
         """Return the name of the first constraint that the parameters break, or None."""
         for constraint in self.constraints:
-            if not constraint.holds(parameters):
+            applies = all(name in parameters for name in constraint.needs)
+            if applies and not constraint.holds(parameters):
                 return constraint.name
         return None
 
     def encode(self, parameters: Parameters) -> NDArray[np.float64]:
         """Return a ``dimension`` array of coordinates between 0 and 1.
 
+        Those of inactive parameters are always the same: a half, or one-hot without a one.
+
         Raises:
             ParameterError: See `validate`.
         """
         values = self.validate(parameters)
-        return np.array([u for p in self.parameters for u in p.encode(values[p.name])])
+        coordinates = [
+            p.encode(values[p.name]) if p.name in values else p.neutral for p in self.parameters
+        ]
+        return np.array(list(itertools.chain.from_iterable(coordinates)))
 
     def decode(self, unit: NDArray[np.float64]) -> dict[str, Value]:
-        """Return the parameters at a ``dimension`` array of coordinates between 0 and 1."""
-        values: dict[str, Value] = {}
-        start = 0
+        """Return the parameters at a ``dimension`` array of coordinates between 0 and 1.
+
+        Coordinates of those that are inactive there do not matter.
+        """
         coordinates: list[float] = unit.tolist()
-        for parameter in self.parameters:
-            values[parameter.name] = parameter.decode(coordinates[start : start + parameter.width])
-            start += parameter.width
-        return values
+
+        def value_of(parameter: Parameter) -> Value:
+            start = self._columns[parameter.name]
+            return parameter.decode(coordinates[start : start + parameter.width])
+
+        return self.complete(value_of)
 
     def log_prior(self, unit: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return how much good values are believed to lie at points of the unit cube.
+
+        An inactive parameter counts as if it were where good values are most believed to lie, so
+        that its prior is no reason to make it active or not.
 
         Args:
             unit: An ``n x dimension`` array of coordinates between 0 and 1.
@@ -373,8 +227,15 @@ class SearchSpace:
         Returns:
             An ``n`` array of log densities, up to a constant: 0 without priors.
         """
-        densities = [curve.log_density(unit[:, column]) for column, curve in self._bell_curves]
-        return np.asarray(np.sum([np.zeros(len(unit)), *densities], axis=0))
+        conditional = any(parameter.when for parameter, _ in self._bell_curves)
+        points = [self.decode(row) for row in unit] if conditional else []
+        log_density = np.zeros(len(unit))
+        for parameter, curve in self._bell_curves:
+            each = curve.log_density(unit[:, self._columns[parameter.name]])
+            if parameter.when:
+                each = np.where([parameter.name in point for point in points], each, 0.0)
+            log_density += each
+        return log_density
 
     def follow_priors(self, unit: NDArray[np.float64]) -> NDArray[np.float64]:
         """Move uniform points of the unit cube to where good values are believed to lie.
@@ -386,7 +247,8 @@ class SearchSpace:
             An array like it; coordinates without prior stay as they are.
         """
         moved = unit.copy()
-        for column, curve in self._bell_curves:
+        for parameter, curve in self._bell_curves:
+            column = self._columns[parameter.name]
             moved[..., column] = curve.quantile(unit[..., column])
         return moved
 
@@ -400,14 +262,96 @@ class SearchSpace:
             ),
         )
 
+    def _check_name(self, name: str, place: str) -> None:
+        if name not in self.names:
+            raise ConfigError(
+                f"{place}: no such parameter {name!r}{did_you_mean(name, self.names)}"
+            )
+
+    def _ordered(self, values: Mapping[str, Value]) -> dict[str, Value]:
+        return {name: values[name] for name in self.names if name in values}
+
+    def _count_from(self, index: int, values: Parameters) -> int:
+        """Return the number of ways to go on from values of the deciding parameters before."""
+        if index == len(self._parents_first):
+            return 1
+        parameter = self._parents_first[index]
+        if not self.is_active(parameter.name, values):
+            return self._count_from(index + 1, values)
+        if parameter not in self._deciding:
+            return (parameter.count or 0) * self._count_from(index + 1, values)
+        # Values that meet the same conditions have as many points each: one of them is enough.
+        about_it = [
+            when
+            for conditions in self._conditions.values()
+            for when in conditions
+            if when.parameter == parameter.name
+        ]
+        alike: dict[tuple[bool, ...], list[Value]] = defaultdict(list)
+        for value in parameter.values:
+            alike[tuple(when.is_met(value) for when in about_it)].append(value)
+        return sum(
+            len(each) * self._count_from(index + 1, {**values, parameter.name: each[0]})
+            for each in alike.values()
+        )
+
+    def _points_from(self, index: int, values: dict[str, Value]) -> Iterator[dict[str, Value]]:
+        if index == len(self._parents_first):
+            yield values
+            return
+        parameter = self._parents_first[index]
+        if not self.is_active(parameter.name, values):
+            yield from self._points_from(index + 1, values)
+            return
+        for value in parameter.values:
+            yield from self._points_from(index + 1, {**values, parameter.name: value})
+
     @cached_property
-    def _bell_curves(self) -> list[tuple[int, BellCurve]]:
-        """The priors over the unit cube, each with its coordinate."""
-        columns = itertools.accumulate((p.width for p in self.parameters), initial=0)
+    def _parents_first(self) -> tuple[Parameter, ...]:
+        """The parameters, each after those that it depends on.
+
+        Raises:
+            ConfigError: If one depends on itself.
+        """
+        sorter = TopologicalSorter({p.name: [w.parameter for w in p.when] for p in self.parameters})
+        try:
+            order = tuple(sorter.static_order())
+        except CycleError as error:
+            circle = error.args[1][::-1]
+            raise ConfigError(
+                f"space.{circle[0]}.when: no parameter may depend on itself, but "
+                f"{' needs '.join(circle)}; drop one of these conditions"
+            ) from error
+        return tuple(sorted(self.parameters, key=lambda parameter: order.index(parameter.name)))
+
+    @cached_property
+    def _conditions(self) -> dict[str, tuple[When, ...]]:
+        """The conditions of each parameter, by name."""
+        named = {parameter.name: parameter for parameter in self.parameters}
+        return {
+            parameter.name: tuple(w.on(parameter.name, named[w.parameter]) for w in parameter.when)
+            for parameter in self.parameters
+        }
+
+    @cached_property
+    def _deciding(self) -> tuple[Parameter, ...]:
+        """The parameters that others depend on."""
+        asked = {when.parameter for parameter in self.parameters for when in parameter.when}
+        return tuple(parameter for parameter in self.parameters if parameter.name in asked)
+
+    @cached_property
+    def _columns(self) -> dict[str, int]:
+        """The first coordinate of each parameter, by name."""
+        starts = itertools.accumulate((p.width for p in self.parameters), initial=0)
+        return dict(zip(self.names, starts, strict=False))
+
+    @cached_property
+    def _bell_curves(self) -> list[tuple[Parameter, BellCurve]]:
+        """The parameters that have priors, with these over the unit cube."""
         return [
-            (column, p.prior.over(p.scale))
-            for column, p in zip(columns, self.parameters, strict=False)
-            if not isinstance(p, Choice) and p.prior is not None
+            (parameter, parameter.prior.over(parameter.scale))
+            for parameter in self.parameters
+            if not isinstance(parameter, Choice) and parameter.prior is not None
         ]
 
 
@@ -417,7 +361,3 @@ def did_you_mean(name: str, valid: Sequence[str]) -> str:
     if near:
         return f"; did you mean {near[0]!r}?"
     return f"; valid names are {', '.join(sorted(valid))}"
-
-
-def _identity(value: Value) -> tuple[bool, Value]:
-    return (isinstance(value, bool), value)

@@ -139,3 +139,11 @@ def test_facts_have_errors_beside_the_values() -> None:
         0: {"exact": 1.725},
         1: {"exact": 1.6949},
     }
+
+
+def test_a_parameter_that_a_run_does_not_have_is_a_dash(capsys: pytest.CaptureFixture[str]) -> None:
+    runs = (RUNS[0], replace(RUNS[1], parameters={"num_layers": 2, "width_3": 7}))
+    print_runs(runs, METRICS)
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    cells = {row[0]: row[-2:] for row in rows if row and row[0] in ("0", "1")}
+    assert cells == {"0": ["4", "-"], "1": ["2", "7"]}

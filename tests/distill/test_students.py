@@ -369,3 +369,15 @@ def test_values_that_a_setting_may_have(tmp_path: Path, features: Features) -> N
     students = make_students(tmp_path, features, student={"importance": "first"}, space=space)
     assert students.possible("vocabulary") == {"full", "train"}
     assert students.possible("importance") == {"first"}
+
+
+def test_a_setting_that_is_not_always_searched_may_be_what_the_file_says(
+    tmp_path: Path, features: Features
+) -> None:
+    space = {
+        "importance": {
+            "type": "choice", "choices": ["first", "random"], "when": {"num_layers": [1]}
+        }
+    }  # fmt: skip
+    students = make_students(tmp_path, features, student={"importance": "fisher"}, space=space)
+    assert students.possible("importance") == {"first", "random", "fisher"}

@@ -50,6 +50,7 @@ def run_search(
                 known=objective.known,
                 baseline=objective.baseline,
                 seed=config.file.seed,
+                budget=runs,
             ),
             known=objective.known,
             owner=this_process(),

@@ -27,6 +27,8 @@ _SCALES = ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k"), (0.0, 1.0, ""))
 """From which size on values are divided by what, and the letter that says so."""
 
 _SPREAD = "± is one standard error"
+_NONE = "-"
+"""Stands for a parameter that a run does not have."""
 
 Write: TypeAlias = Callable[[Run, Metric], str]
 """Writes a metric's value of a run."""
@@ -139,8 +141,8 @@ def print_run(run: Run, points: Sequence[CurvePoint], config: StudyConfig, basel
         settings.add_row(
             name,
             short_value(value),
-            "" if start is None else short_value(start),
-            ranges.get(name, ""),
+            _NONE if start is None else short_value(start),
+            ranges.get(name, _NONE),
         )
     OUT.print(settings)
     if run.values:
@@ -292,7 +294,9 @@ def _parameter_names(runs: Sequence[Run]) -> tuple[str, ...]:
 
 
 def _parameter_cells(run: Run, names: Sequence[str]) -> list[str]:
-    return [short_value(run.parameters[name]) if name in run.parameters else "" for name in names]
+    return [
+        short_value(run.parameters[name]) if name in run.parameters else _NONE for name in names
+    ]
 
 
 def _moment(time: datetime | None) -> str:

@@ -193,10 +193,12 @@ class Students:
     def possible(self, name: str) -> set[Value | None]:
         """Return the values that a setting of the student has in the study's runs."""
         searched = [p for p in self._config.parameters if p.name == name and not p.inert]
-        if searched:
-            return {choice for p in searched if isinstance(p, Choice) for choice in p.choices}
-        given: Value | None = getattr(self._config.file.student, name)
-        return {given}
+        possible: set[Value | None] = {
+            choice for p in searched if isinstance(p, Choice) for choice in p.choices
+        }
+        if all(p.when for p in searched):  # Not always is there one that says it.
+            possible.add(getattr(self._config.file.student, name))
+        return possible
 
     def check_sources(self) -> None:
         """Check that whatever students may be cut from reads what the teacher reads.

@@ -8,7 +8,6 @@ from limbeck.execute.local import search
 from limbeck.home import Home
 from limbeck.optimize.sampler import KnownMetrics
 from limbeck.runs import Run, RunState
-from limbeck.space import SearchSpace
 from limbeck.store import Store
 from limbeck.study import Study, enter, missing, queue_all, this_process
 
@@ -92,7 +91,7 @@ def confirm(
     study = Study(
         store=store,
         name=name,
-        space=SearchSpace(config.parameters),
+        space=config.space,
         sampler=None,
         known=known,
         owner=this_process(),
