@@ -6,7 +6,7 @@ from typing import TextIO
 
 import typer
 
-from limbeck.cli import looking, making
+from limbeck.cli import looking, making, optuna
 from limbeck.errors import InputError, LimbeckError, LimbeckWarning
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 app.add_typer(making.app)
 app.add_typer(looking.app)
+app.add_typer(optuna.app, name="optuna")
 
 
 def main() -> None:
