@@ -3,7 +3,7 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test quickstart check clean
+.PHONY: help setup setup-bench test quickstart check clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,8 +39,13 @@ quickstart: setup ## Search a small frontier of real students, in about a quarte
 check: setup ## Check format, lint, imports, types and docs
 	scripts/check
 
-bench-%: setup ## Run benchmarks/NAME.py (bench-sampler-speed runs sampler_speed.py); QUICK=1 for a short one
-	$(VENV)/bin/python benchmarks/$(subst -,_,$*).py $(if $(filter 1,$(QUICK)),--quick)
+bench-optimizer: setup-bench
+
+setup-bench: setup
+	$(VENV)/bin/python -m pip install --quiet --editable '.[bench]'
+
+bench-%: setup ## Run benchmarks/NAME, a folder or .py (bench-sampler-speed: sampler_speed); QUICK=1 for a short one
+	$(VENV)/bin/python $(or $(patsubst %/,%,$(dir $(wildcard benchmarks/$(subst -,_,$*)/__main__.py))),benchmarks/$(subst -,_,$*).py) $(if $(filter 1,$(QUICK)),--quick)
 
 clean: ## Remove caches and built packages; .venv and studies (.limbeck) stay
 	rm -rf dist .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
