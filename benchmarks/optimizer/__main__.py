@@ -18,6 +18,7 @@ from typing import Any
 import peers
 import problems
 import report
+import speed
 import studies
 from curves import Curve, read_journal, read_table
 from journal import PENDING, Study, missing
@@ -44,7 +45,9 @@ QUICK = {
 def main() -> None:
     """Do what the command line says."""
     arguments = _arguments()
-    if arguments.report:
+    if arguments.speed:
+        speed.measure()
+    elif arguments.report:
         write_report(arguments.journal or JOURNAL)
     elif arguments.quick and arguments.journal is None:
         with tempfile.TemporaryDirectory(prefix="limbeck-bench-") as folder:
@@ -164,6 +167,11 @@ def _arguments() -> argparse.Namespace:
         "--report",
         action="store_true",
         help=f"carry out nothing; write {EVIDENCE.relative_to(ROOT)} from what there is",
+    )
+    parser.add_argument(
+        "--speed",
+        action="store_true",
+        help="carry out nothing; measure what a suggestion takes with up to 2,000 runs",
     )
     arguments = parser.parse_args()
     for key, value in (QUICK if arguments.quick else full).items():
