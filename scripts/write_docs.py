@@ -22,6 +22,7 @@ from limbeck.config.tables import (
     MetricSettings,
     OptimizerSettings,
     PriorSettings,
+    RangeSettings,
     Recipe,
     StudentSettings,
     TeacherSettings,
@@ -48,10 +49,51 @@ This page is written by `scripts/write_docs.py` from the code that reads the fil
 | `task` | `"question-answering"` | needed |
 | `preset` | `"structured"`, `"efficient-bert"`: `limbeck presets` | the first, if no `[space]` |
 | `seed` | of the sampler | `0` |
+| `constraints` | [rules between parameters](#conditions-and-constraints) | `[]` |
 
 A preset's tables lie beneath the file's: what the file says itself takes their place, a parameter
 of the search space as a whole, and `[metrics]` all together.
 """
+RULES = """## Conditions and constraints
+
+```toml
+constraints = [
+    "ffn_size <= 256 * num_heads",
+    "alpha_ce > 0.5 or temperature < 4 and not importance == 'random'",
+]
+
+[space]
+ffn_size = { type = "integer", low = 64, high = 1024, step = 64 }
+num_heads = { type = "integer", low = 1, high = 12 }
+alpha_ce = { type = "float", low = 0.0, high = 1.0 }
+importance = { type = "choice", choices = ["magnitude", "random"] }
+
+[space.temperature]
+type = "float"
+low = 1.0
+high = 10.0
+when.alpha_ce = { at_least = 0.1 }
+
+[space.pruning_seed]
+type = "integer"
+low = 0
+high = 99
+when.importance = ["random"]
+```
+
+A parameter with `when` depends on others: it is searched where each of them has one of the values,
+or is in the range. Elsewhere it is inactive: a run does not have it, and the student is made with
+what `[student]` or `[recipe]` says. So it is where one that it depends on is inactive.
+
+No run breaks a constraint, and the baseline must not. A constraint compares with `<`, `<=`, `>`,
+`>=`, `==` and `!=` what is made of searched parameters, numbers, `+`, `-`, `*`, `/` and brackets,
+or a choice with one of its texts; `and`, `or` and `not` join comparisons. Where one of its
+parameters is inactive, it does not apply. Where it would divide by zero, it is broken.
+"""
+OPTIMIZER = """[What it does](optimizer.md). May change when a search goes on.
+
+What a sampler does not heed is refused: all but `sampler` is for `"bayesian"`, `initial_runs` for
+`"sigopt"` too."""
 TABLES: tuple[tuple[str, type[BaseModel], str], ...] = (
     ("[teacher]", TeacherSettings, ""),
     ("[data]", DataSettings, ""),
@@ -63,7 +105,8 @@ TABLES: tuple[tuple[str, type[BaseModel], str], ...] = (
     ('[space.NAME] with type = "integer"', IntegerSettings, ""),
     ('[space.NAME] with type = "choice"', ChoiceSettings, ""),
     ("prior, of a number", PriorSettings, ""),
-    ("[optimizer]", OptimizerSettings, "May change when a search goes on."),
+    ("range, of a number in a condition", RangeSettings, ""),
+    ("[optimizer]", OptimizerSettings, OPTIMIZER),
     ("[budget]", BudgetSettings, "May change when a search goes on."),
 )
 
@@ -75,6 +118,7 @@ def page() -> str:
         lines += [f"## `{title}`", "", f"{inspect.getdoc(table)} {note}".strip(), ""]
         lines += ["| key | meaning | default |", "|---|---|---|", *rows(table), ""]
     lines += [
+        RULES,
         "## What can be searched",
         "",
         ", ".join(f"`{name}`" for name in SEARCHABLE) + ".",
@@ -119,7 +163,7 @@ def default(field: FieldInfo) -> str:
         return "as in `[recipe]`, but `epochs = 2.0`"
     if field.default is PydanticUndefined:
         return "needed"
-    if field.default is None:
+    if field.default is None or field.default == {}:
         return ""
     return f"`{json.dumps(field.default)}`"
 

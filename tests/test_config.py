@@ -1,7 +1,9 @@
+import pickle
 import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,10 +28,14 @@ from limbeck.config import (
 from limbeck.config.tables import IntegerSettings
 from limbeck.errors import ConfigError
 from limbeck.metrics import Goal, Metric, Role
-from limbeck.space import Choice, Float, Integer, Value
+from limbeck.optimize.bayesian import BayesianSampler
+from limbeck.optimize.quasirandom import QuasirandomSampler
+from limbeck.runs import Run, RunState
+from limbeck.space import Choice, Float, Integer, Value, When
 from tests.tiny import merged
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+DOCS = Path(__file__).parents[1] / "docs"
 
 GOOD = """
 name = "first-try_2.0"
@@ -107,6 +113,9 @@ MALFORMED = {
     ),
     "[training]\ndevice = 'tpu'": "training.device: must be 'auto', 'cpu', 'cuda' or 'mps', but go",
     "[metrics.exact]\ngoal = 'up'": "metrics.exact.goal: must be 'maximize' or 'minimize', but got",
+    "[optimizer]\nnoise = 'none'": "optimizer.noise: must be 'learned' or 'given', but got 'none'",
+    "[optimizer]\nper_cost = 1": "optimizer.per_cost: must be true or false, but got 1",
+    "[optimizer]\nearlier = ''": "optimizer.earlier: must not be empty, but got ''",
     "[space.num_layers]\ntype = 'int'": (
         "space.num_layers.type: must be 'float', 'integer' or 'choice', but got 'int'; did you mean"
     ),
@@ -151,10 +160,59 @@ MALFORMED = {
         "student.num_layers is the baseline's value and must lie in the search space: num_layers "
         "must be between 1 and 6, but got 7; set it, or widen space.num_layers"
     ),
+    # Conditions and constraints.
+    "[space.dropout]\ntype = 'float'\nlow = 0\nhigh = 1\nwhen.num_layer = [1]": (
+        "space.dropout.when: no such parameter 'num_layer'; did you mean 'num_layers'?"
+    ),
+    "[space.num_layers]\nwhen.num_layers = [1]": (
+        "space.num_layers.when: no parameter may depend on itself, but num_layers needs num_layers;"
+    ),
+    "[space.num_layers]\nwhen = 3": "space.num_layers.when: must be a table, but got 3",
+    "[space.dropout]\ntype = 'float'\nlow = 0\nhigh = 1\nwhen.num_layers = 3": (
+        "space.dropout.when.num_layers: must be an array of values, or a table with at_least, at_mo"
+    ),
+    "[space.dropout]\ntype = 'float'\nlow = 0\nhigh = 1\nwhen.num_layers = [1, [2]]": (
+        "space.dropout.when.num_layers[1]: must be text, a finite number, true or false, but got [2"
+    ),
+    "[space.dropout]\ntype = 'float'\nlow = 0\nhigh = 1\nwhen.num_layers = { at_lest = 1 }": (
+        "space.dropout.when.num_layers.at_lest: no such key; did you mean 'at_least'?"
+    ),
+    "[space.dropout]\ntype = 'float'\nlow = 0\nhigh = 1\nwhen.num_layers = { at_least = '1' }": (
+        "space.dropout.when.num_layers.at_least: must be a number, but got '1'"
+    ),
+    "[space.dropout]\ntype = 'float'\nlow = 0\nhigh = 1\nwhen.num_layers = {}": (
+        "space.dropout.when.num_layers: needs values, or at_least or at_most, and not both; give on"
+    ),
+    "[space.dropout]\ntype = 'float'\nlow = 0\nhigh = 1\nwhen.num_layers = [7]": (
+        "space.dropout.when.num_layers: num_layers must be between 1 and 6, but got 7"
+    ),
+    "constraints = 'num_layers < 3'": "constraints: must be an array, but got 'num_layers < 3'",
+    "constraints = [3]": "constraints[0]: must be text, but got 3",
+    "constraints = ['num_layer < 3']": (
+        "constraint 'num_layer < 3': no such parameter 'num_layer'; did you mean 'num_layers'?"
+    ),
+    "constraints = ['num_layers < 3', 'num_layers =']": (
+        "constraint 'num_layers =': must be an expression, but: invalid syntax"
+    ),
     "[metrics.exact]\nrole = 'constrain'": 'metrics.exact: role = "constrain" needs a threshold',
     "[metrics.exact]\nrole = 'store'\nthreshold = 1": 'metrics.exact: role = "store" takes no thr',
     "[metrics.exact]\nrole = 'store'": 'metrics: at least one must have role = "optimize"',
     "[metrics]": 'metrics: at least one must have role = "optimize"',
+}
+
+# The same, of files that were fine before the rule came: studies begun with them stay readable.
+UNHEEDED = {
+    "[optimizer]\nsampler = 'quasirandom'\ninitial_runs = 3": (
+        'optimizer.initial_runs is not for sampler = "quasirandom"; remove it, or use sampler = "ba'
+    ),
+    "[optimizer]\nsampler = 'sigopt'\nnoise = 'given'": (
+        'optimizer.noise is not for sampler = "sigopt"; remove it, or use sampler = "bayesian"'
+    ),
+    "[optimizer]\nsampler = 'sigopt'\nper_cost = true": "optimizer.per_cost is not for sampler = ",
+    "[optimizer]\nsampler = 'sigopt'\nearlier = 'x'": 'optimizer.earlier is not for sampler = "sig',
+    "[optimizer]\nearlier = 'first-try_2.0'": (
+        "optimizer.earlier must be another study, but got 'first-try_2.0', which is this one; remov"
+    ),
 }
 
 
@@ -198,6 +256,17 @@ def test_missing_key_is_named(removed: dict[str, object], start: str) -> None:
 def test_misspelt_key_comes_before_the_one_that_is_missing_because_of_it() -> None:
     table = merged(tomllib.loads(GOOD), {"name": None, "nmae": "x"})
     refused(table, "nmae: no such key; did you mean 'name'?")
+
+
+@pytest.mark.parametrize("changes", UNHEEDED)
+def test_an_optimizer_key_without_effect_is_refused_in_a_file_only(
+    tmp_path: Path, changes: str
+) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(GOOD + changes)
+    with pytest.raises(ConfigError, match=f"^{re.escape(f'study.toml: {UNHEEDED[changes]}')}"):
+        load_config(path)
+    assert parse(changes).file.optimizer != parse().file.optimizer
 
 
 def test_long_values_are_not_shown() -> None:
@@ -324,6 +393,8 @@ def test_how_a_study_is_carried_out_is_no_part_of_its_identity(changes: str) -> 
         "[student]\nnum_layers = 2",
         "[metrics.exact]\nthreshold = 5",
         "[space.num_layers]\nhigh = 5",
+        "constraints = ['num_layers != 2']",
+        "[space.epochs]\ntype = 'float'\nlow = 1\nhigh = 3\nwhen.num_layers = [1]",
     ],
 )
 def test_what_a_study_searches_is_its_identity(changes: str) -> None:
@@ -333,7 +404,8 @@ def test_what_a_study_searches_is_its_identity(changes: str) -> None:
 def test_file_survives_being_written_as_json() -> None:
     config = parse(
         "[metrics.exact]\nthreshold = 5\n[teacher.recipe]\nepochs = 1.0\n"
-        "[space.layers]\ntype = 'choice'\nchoices = ['first', 'last']"
+        "[space.layers]\ntype = 'choice'\nchoices = ['first', 'last']\nwhen.num_layers = [1]\n"
+        "[space.epochs]\ntype = 'float'\nlow = 1\nhigh = 3\nwhen.num_layers = { at_most = 4 }"
     )
     written = config.file.model_dump(mode="json")
     assert parse_config(written, folder=config.folder, name="stored") == config
@@ -443,6 +515,104 @@ def test_the_control_is_the_baseline_without_distillation() -> None:
     assert control == {"num_layers": 3, "alpha_ce": 0.0, "alpha_hidden": 0.0}
     with pytest.raises(ConfigError, match="needs a baseline that is distilled"):
         parse("[recipe]\nalpha_ce = 0.0").control({"num_layers": 3})
+
+
+def test_the_example_of_the_optimizers_page_has_a_baseline_and_is_heeded() -> None:
+    match = re.search(r"```toml\n(.*?)```", (DOCS / "optimizer.md").read_text(), re.DOTALL)
+    assert match
+    config = parse(match[1])
+    values: dict[str, Value] = {"num_layers": 3, "num_heads": 12, "ffn_size": 2304}
+    baseline = {**values, "alpha_ce": 0.5, "temperature": 2.0}
+    assert config.space.validate(baseline) == baseline
+    assert config.space.violated(baseline) is None
+    assert (config.file.optimizer.earlier, config.file.optimizer.per_cost) == ("squad1", True)
+
+
+EXAMPLE = re.search(r"```toml\n(.*?)```", (DOCS / "study-file.md").read_text(), re.DOTALL)
+"""The documented example of conditions and constraints."""
+
+
+def test_the_documented_conditions_and_constraints_are_kept_by_every_sampler() -> None:
+    assert EXAMPLE
+    config = parse(EXAMPLE[1] + "[student]\nnum_heads = 4\nffn_size = 256")
+    config = pickle.loads(pickle.dumps(config))
+    assert {p.name: p.when for p in config.parameters if p.when} == {
+        "temperature": (When(parameter="alpha_ce", at_least=0.1),),
+        "pruning_seed": (When(parameter="importance", values=("random",)),),
+    }
+    baseline: dict[str, Value] = {
+        "num_layers": 2, "ffn_size": 256, "num_heads": 4, "alpha_ce": 0.5,
+        "importance": "magnitude", "temperature": 2.0,
+    }  # fmt: skip
+    metrics = (Metric(name="exact", goal=Goal.MAXIMIZE),)
+    for make in (BayesianSampler, QuasirandomSampler):
+        sampler = make(config.space, metrics, known=lambda _: {}, baseline=baseline, seed=1)
+        runs: list[Run] = []
+        for number in range(16):
+            values = {"exact": float(number % 5)}
+            parameters = sampler.suggest(runs)
+            runs.append(
+                Run(number=number, parameters=parameters, state=RunState.FINISHED, values=values)
+            )
+        assert runs[0].parameters == baseline
+        assert len({str(run.parameters) for run in runs}) == 16
+        for run in runs:
+            p: Any = run.parameters
+            assert p["ffn_size"] <= 256 * p["num_heads"]
+            assert ("temperature" in p) is (p["alpha_ce"] >= 0.1)
+            assert ("pruning_seed" in p) is (p["importance"] == "random")
+            if "temperature" in p:
+                assert p["alpha_ce"] > 0.5 or (p["temperature"] < 4 and p["importance"] != "random")
+        assert len({"pruning_seed" in run.parameters for run in runs}) == 2
+
+
+def test_what_is_inactive_is_as_the_file_has_it() -> None:
+    assert EXAMPLE
+    config = parse(EXAMPLE[1] + "[recipe]\ntemperature = 3.0\n[student]\npruning_seed = 5")
+    inactive: dict[str, Value] = {"alpha_ce": 0.05, "importance": "magnitude"}
+    assert config.recipe(inactive).temperature == 3.0
+    assert config.recipe({"alpha_ce": 0.2, "temperature": 7.0}).temperature == 7.0
+    assert config.student(inactive).pruning_seed == 5
+
+
+def test_the_control_has_nothing_that_depends_on_distillation() -> None:
+    assert EXAMPLE
+    config = parse(EXAMPLE[1])
+    baseline: dict[str, Value] = {"alpha_ce": 0.5, "temperature": 2.0, "num_layers": 3}
+    assert config.control(baseline) == {"alpha_ce": 0.0, "num_layers": 3}
+
+
+def test_the_default_of_a_conditional_parameter_may_lie_outside_its_range() -> None:
+    """It is not the baseline's value where the parameter is inactive there."""
+    config = parse(
+        "[space.dropout]\ntype = 'float'\nlow = 0.2\nhigh = 0.5\nwhen.num_layers = [1]\n"
+        "[student]\nnum_layers = 2"
+    )
+    assert config.space.complete(lambda p: config.default(p.name) or 0) == {"num_layers": 2}
+
+
+def test_conditions_and_constraints_are_on_what_is_left_to_the_teacher() -> None:
+    table = merged(
+        tomllib.loads(GOOD),
+        {
+            "constraints": ["num_heads_2 < num_layers"],
+            "space": {
+                "num_layers": {"high": None},
+                "num_heads_2": {
+                    "type": "integer", "low": 1, "when": {"num_layers": {"at_least": 8}}
+                },
+            },
+        },
+    )  # fmt: skip
+    config = parse_config(table, folder=Path(), name="study.toml")
+    deep = with_teacher(config, {"num_layers": 12, "num_heads": 8, "ffn_size": 1000})
+    assert deep.space.names == ("num_layers", "num_heads_2")
+    assert deep.space.violated({"num_layers": 8, "num_heads_2": 8}) == "num_heads_2 < num_layers"
+    shallow = with_teacher(config, {"num_layers": 4, "num_heads": 8, "ffn_size": 1000})
+    with pytest.raises(
+        ConfigError, match=r"^space\.num_heads_2\.when\.num_layers: must be met by a"
+    ):
+        _ = shallow.space
 
 
 def with_preset_file(folder: Path, text: str) -> StudyConfig:

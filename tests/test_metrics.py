@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -30,6 +31,34 @@ def test_a_stored_metric_with_threshold_is_refused():
         r'remove it, or use role = "constrain"$',
     ):
         Metric(name="f1", goal=Goal.MAXIMIZE, role=Role.STORE, threshold=0.0)
+
+
+def test_goal_and_role_may_be_text():
+    """As text they would be neither goal and neither role, and be judged as the last of them."""
+    text: Any = {"goal": "maximize", "role": "store"}
+    metric = Metric(name="f1", **text)
+    assert metric.goal is Goal.MAXIMIZE
+    assert metric.role is Role.STORE
+    assert metric == F1
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"goal": "maximise"},
+            r"goal must be one of \['maximize', 'minimize'\], but got 'maximise'",
+        ),
+        ({"goal": True}, r"goal must be one of \['maximize', 'minimize'\], but got True"),
+        (
+            {"goal": Goal.MINIMIZE, "role": "constraint"},
+            r"role must be one of \['optimize', 'constrain', 'store'\], but got 'constraint'",
+        ),
+    ],
+)
+def test_another_goal_or_role_is_refused(given, message):
+    with pytest.raises(ConfigError, match=rf"^metrics\.f1: {message}$"):
+        Metric(name="f1", **given)
 
 
 @pytest.mark.parametrize("threshold", [math.nan, math.inf, -math.inf])

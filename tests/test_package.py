@@ -81,6 +81,30 @@ def test_import_loads_nothing_heavy() -> None:
     assert run(code) == "[]\n"
 
 
+def test_names_of_the_problem_load_no_torch() -> None:
+    code = (
+        "import sys\n"
+        "from limbeck import Choice, Constraint, Float, Goal, Integer, Metric, Prior, Role\n"
+        "from limbeck import SearchSpace, When\n"
+        "print(Metric(name='size', goal=Goal.MINIMIZE, role=Role.STORE).name)\n"
+        "print(sorted({'torch', 'transformers', 'botorch'} & set(sys.modules)))"
+    )
+    assert run(code) == "size\n[]\n"
+
+
+def test_every_public_name_is_there() -> None:
+    assert set(limbeck.__all__) < set(dir(limbeck))
+    assert [name for name in limbeck.__all__ if not hasattr(limbeck, name)] == []
+    assert limbeck.Optimizer.__module__ == "limbeck.optimize.optimizer"
+
+
+def test_an_unknown_name_is_refused() -> None:
+    with pytest.raises(AttributeError, match="module 'limbeck' has no attribute 'Optimiser'"):
+        getattr(limbeck, "Optimiser")  # noqa: B009
+    with pytest.raises(ImportError, match="cannot import name 'Optimiser'"):
+        exec("from limbeck import Optimiser")
+
+
 def test_reading_a_shape_loads_no_torch(student: Path) -> None:
     code = (
         "import sys; from limbeck.students.checkpoint import read_shape\n"

@@ -1,6 +1,7 @@
 """Asking, telling and resuming, with a plain function in place of training."""
 
 import json
+import math
 import os
 import socket
 import subprocess
@@ -8,6 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -21,7 +23,15 @@ from limbeck.optimize.sampler import Sampler
 from limbeck.runs import CurvePoint, Outcome, Run, RunState
 from limbeck.space import Float, Integer, Parameters, SearchSpace, Value
 from limbeck.store import Store
-from limbeck.study import Study, enter, missing, queue_all, stored_config, this_process
+from limbeck.study import (
+    Study,
+    earlier_runs,
+    enter,
+    missing,
+    queue_all,
+    stored_config,
+    this_process,
+)
 from tests.tiny import write_tiny_study
 
 SPACE = SearchSpace((Integer(name="depth", low=1, high=6), Float(name="rate", low=0.0, high=1.0)))
@@ -172,6 +182,72 @@ def test_the_sampler_learns_from_runs_of_the_space_only(store: Store) -> None:
     assert sampler.heard == (0,)
 
 
+def _before(store: Store, *ended: tuple[Parameters, Outcome]) -> None:
+    """A study ``before`` with runs that have ended."""
+    store.create_study("before", budget=len(ended) + 1, seed=0, config="{}")
+    for parameters, outcome in ended:
+        run = store.add_run("before", parameters, values={"num_parameters": 9.0}, owner="a")
+        assert run is not None
+        store.end_run("before", run.number, outcome, owner="a")
+
+
+def _tiny_config(folder: Path) -> StudyConfig:
+    """A search in num_layers from 1 to 3 and learning_rate, for exact and num_parameters."""
+    return load_config(write_tiny_study(folder, optimizer={"earlier": "before"}))
+
+
+def test_a_search_starts_from_runs_that_have_its_parameters_and_a_value(
+    store: Store, tmp_path: Path
+) -> None:
+    exact = Outcome(state=RunState.FINISHED, values={"exact": 50.0})
+    parameters: Parameters = {"num_layers": 2, "learning_rate": 0.01}
+    _before(
+        store,
+        (parameters, Outcome(state=RunState.INFEASIBLE, values={"exact": 50.0})),
+        (parameters, Outcome(state=RunState.FINISHED, values={"exact": math.nan})),
+        ({**parameters, "num_layers": 4}, exact),
+        ({**parameters, "dropout": 0.1}, exact),
+        ({"num_layers": 2}, exact),
+        (parameters, exact),
+        (parameters, Outcome(state=RunState.STOPPED, values={"exact": 50.0})),
+    )
+    store.add_run("before", parameters, values={"num_parameters": 9.0}, owner="a")
+    runs = earlier_runs(store, "before", config=_tiny_config(tmp_path))
+    assert [run.number for run in runs] == [5, 6]
+    assert runs[0].values == {"num_parameters": 9.0, "exact": 50.0}
+
+
+def test_a_search_cannot_start_from_a_study_that_teaches_it_nothing(
+    store: Store, tmp_path: Path
+) -> None:
+    config = _tiny_config(tmp_path)
+
+    def refused(name: str = "before") -> str:
+        with pytest.raises(ConfigError, match=r"^optimizer\.earlier: ") as caught:
+            earlier_runs(store, name, config=config)
+        return str(caught.value)
+
+    assert refused().endswith("no study 'before' in the store, which is empty")
+    store.create_study("before", budget=9, seed=0, config="{}")
+    assert refused("befor").endswith("no study 'befor' in the store; did you mean 'before'?")
+    assert "study 'before' must have finished runs to learn from, but has no runs; " in refused()
+    outcome = Outcome(state=RunState.FINISHED, values={"f1": 50.0, "num_parameters": 9.0})
+    for rate in (0.01, 0.02):
+        run = store.add_run(
+            "before", {"num_layers": 4, "learning_rate": rate}, values={}, owner="a"
+        )
+        assert run is not None
+        store.end_run("before", run.number, outcome, owner="a")
+        outcome = replace(outcome, values={"exact": 50.0})
+        if rate == 0.01:
+            assert "finished runs to learn from, but none of its 1 is one; " in refused()
+    assert refused() == (
+        "optimizer.earlier: study 'before' must have runs with parameters of this search, but none "
+        "of its 1 finished runs has: of run 1, num_layers must be between 1 and 3, but got 4; "
+        "search the same, or remove the key"
+    )
+
+
 def test_without_a_sampler_only_queued_runs_are_made(store: Store) -> None:
     study = replace(make_study(store), sampler=None)
     study.queue({"depth": 2, "rate": 0.25})
@@ -227,6 +303,32 @@ def test_another_space_cannot_go_on_with_a_study(
         enter(store, other, runs=9)
     assert store.study("tiny").budget == 4
     assert json.loads(store.study("tiny").config)["file"]["seed"] == 0
+
+
+def test_other_constraints_or_conditions_cannot_go_on_with_a_study(
+    store: Store, config: StudyConfig, tmp_path: Path
+) -> None:
+    enter(store, config, runs=4)
+    changes: dict[str, Any] = {
+        "constraints": ["num_layers < 3"],
+        "space": {"learning_rate": {"when": {"num_layers": [2]}}},
+    }
+    for changed, value in changes.items():
+        other = load_config(write_tiny_study(tmp_path / changed, **{changed: value}))
+        with pytest.raises(ConfigError, match=rf"study 'tiny' must go on .* but {changed} changed"):
+            enter(store, other, runs=9)
+
+
+def test_a_study_begun_before_a_rule_goes_on_with_the_mended_file(
+    store: Store, config: StudyConfig
+) -> None:
+    enter(store, config, runs=4)
+    stored = json.loads(store.study("tiny").config)
+    stored["file"]["optimizer"] |= {"sampler": "quasirandom", "initial_runs": 3}
+    store.update_study("tiny", budget=4, config=json.dumps(stored))
+    assert stored_config(store, "tiny").file.optimizer.initial_runs == 3
+    enter(store, config, runs=9)
+    assert stored_config(store, "tiny") == config
 
 
 def test_budget_workers_and_device_may_change(

@@ -124,6 +124,9 @@ def carry_out(to_do: Sequence[Study], journal: Path, *, workers: int) -> None:
         bar = progress.add_task("studies", total=len(to_do))
         futures = {pool.submit(studies.carry_out, study, journal): study for study in to_do}
         for future in as_completed(futures):
+            if future.exception() is not None:
+                pool.shutdown(cancel_futures=True)
+                print(f"{futures[future]} failed", flush=True)
             future.result()
             progress.update(bar, advance=1)
 

@@ -28,7 +28,7 @@ RAW_SAMPLES = 512
 
 
 class BoTorch:
-    """Sobol points, twice as many as coordinates and two, then qLogNEHVI.
+    """Sobol points, twice as many as coordinates and two but at most 20, then qLogNEHVI.
 
     Numbers are scaled to between 0 and 1, ordered choices and those of two by their places; others
     are categories of a `MixedSingleTaskGP`. Diverged runs are not learned from; they stay among the
@@ -44,7 +44,9 @@ class BoTorch:
         self._categories = [i for i, p in enumerate(parameters) if _is_category(p)]
         high = [self._levels[i][-1] if i in self._levels else 1.0 for i in range(len(parameters))]
         self._bounds = torch.tensor([[0.0] * len(high), high], dtype=torch.double)
-        first = draw_sobol_samples(self._unit_bounds(), n=2 * (len(high) + 1), q=1, seed=seed)
+        first = draw_sobol_samples(
+            self._unit_bounds(), n=min(2 * (len(high) + 1), 20), q=1, seed=seed
+        )
         self._first = first.squeeze(1)
         self._asked: list[Tensor] = []
         self._outcomes: dict[int, list[float]] = {}

@@ -27,11 +27,13 @@ which runs raised the share, and to how many ten-thousandths.
 
 All optimizers get the same: metrics as the hypervolume judges them (log10 where it takes the
 logarithm), ordered choices as ordered, deterministic values, and the reference point where they can
-take one (Ax: objective thresholds, BoTorch: reference point, limbeck: thresholds). Only limbeck can
-be told that a metric is known; *limbeck-unknown* is not told. All else is each one's default:
+take one (Ax: objective thresholds, BoTorch: reference point, limbeck: thresholds). Limbeck is
+told which metric is known; of the peers only BoTorch could be, with a model of one's own, and is
+not. *limbeck-unknown* is not told either. All else is each one's default:
 Optuna's `TPESampler`, `GPSampler` and `NSGAIISampler`, Ax's `Client`, SMAC's
 `HyperparameterOptimizationFacade` with ParEGO; BoTorch's qLogNEHVI is set as in its tutorials
-(twice as many Sobol points as parameters and two first). Suggestions that come twice count twice.
+(twice as many Sobol points as parameters and two first, but at most 20). Suggestions that come
+twice count twice.
 
 Diverged runs: Optuna is told the values of the reference point and a broken constraint (of FAIL its
 samplers learn nothing, and they stay where runs diverge), SMAC CRASHED at the cost of the reference
@@ -44,10 +46,11 @@ RULES = """
 *Runs ratio*: the median over seeds of the runs until limbeck has the share that the best peer (the
 one with the largest median after the last run) has then, as a part of all runs. Where half of the
 seeds never get there it is the other way round, and at least 1: all runs, over the median of those
-that the best peer needs for limbeck's median at the end. Means are geometric. *Worse*: by more than
-the best peer's interquartile range. *Parallel*: runs needed one at a time over runs needed with 8
-pending, for the lesser of the two medians at the end. Seeds: those of limbeck and of the best peer,
-the smaller number.
+that the best peer needs for limbeck's median at the end. Means are geometric. *Peer's own*: the
+same of the best peer against itself, less than 1 where it had its final share before the last run.
+*Worse*: by more than the best peer's interquartile range. *Parallel*: runs needed one at a time
+over runs needed with 8 pending, for the lesser of the two medians at the end. Seeds: those of
+limbeck and of the best peer, the smaller number.
 
 Problems marked *tuning* were looked at while settings were chosen. The figures that count are those
 of the others.
@@ -72,6 +75,7 @@ def result_line(
         "runs_ratio_known": mean_ratio(
             line.runs_ratio for line in held_out if line.problem in known
         ),
+        "peers_own_ratio": mean_ratio(line.own_ratio for line in held_out),
         "best_peer": summary.best_of_all(
             [curve for curve in curves if curve.study.problem not in TUNING], peers=peers
         ),
@@ -113,7 +117,16 @@ def table(
         method: {line.problem: line for line in summary.lines(curves, method=method, peers=peers)}
         for method in ours
     }
-    header = ["problem", "known", "best peer", "its share", "ours", "seeds", "runs ratio"]
+    header = [
+        "problem",
+        "known",
+        "best peer",
+        "its share",
+        "ours",
+        "seeds",
+        "runs ratio",
+        "peer's own",
+    ]
     header += [f"of {method}" for method in ours[1:]] + ["parallel"]
     rows = [header, ["---"] * len(header)]
     for problem in problems:
@@ -133,6 +146,7 @@ def _row(problem: Problem, line: Line, others: Sequence[Line | None]) -> list[st
         f"{line.share:.4f}{' **worse**' if line.is_worse else ''}",
         str(line.seeds),
         f"**{line.runs_ratio:.2f}**",
+        f"{line.own_ratio:.2f}",
         *("" if other is None else f"{other.runs_ratio:.2f}" for other in others),
         "" if math.isnan(line.efficiency) else f"{line.efficiency:.2f}",
     ]

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from curves import Curve, quartiles
 
-LIMBECK = "limbeck"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
@@ -22,6 +20,7 @@ class Line:
         share: Our median share after the last run.
         seeds: How many seeds of ours and of the best peer there are: the smaller number.
         runs_ratio: See `runs_ratio`.
+        own_ratio: The best peer's runs ratio against itself.
         efficiency: See `parallel_efficiency`; NaN if it was not measured.
     """
 
@@ -32,6 +31,7 @@ class Line:
     share: float
     seeds: int
     runs_ratio: float
+    own_ratio: float
     efficiency: float
 
     @property
@@ -81,6 +81,7 @@ def _line(
         share=_median(ours),
         seeds=min(len(ours), len(theirs)),
         runs_ratio=runs_ratio(ours, theirs),
+        own_ratio=runs_ratio(theirs, theirs),
         efficiency=parallel_efficiency(ours, parallel) if parallel else math.nan,
     )
 

@@ -56,7 +56,7 @@ def parse_constraint(text: str, parameters: Sequence[Parameter]) -> Constraint:
     rule = _Rule(text.strip(), tuple(parameters))
     try:
         return Constraint(name=rule.text, holds=rule, needs=rule.needs)
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, ArithmeticError) as error:
         reason = getattr(error, "msg", error)
         raise ConfigError(f"constraint {text!r}: must be an expression, but: {reason}") from error
     except (RecursionError, MemoryError) as error:

@@ -4,8 +4,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
 from limbeck.errors import ConfigError
+
+_Kind = TypeVar("_Kind", bound=StrEnum)
 
 
 class Goal(StrEnum):
@@ -35,6 +38,8 @@ class Metric:
         threshold: The worst value that is still of use (itself included); the optimizer's reference
             point. A constraint metric needs one, a stored metric cannot have one.
         known: Whether the value follows from the parameters without training.
+
+    Goal and role may be given as their text: ``"maximize"``, ``"store"``.
     """
 
     name: str
@@ -48,8 +53,11 @@ class Metric:
         """Check what the attributes promise each other.
 
         Raises:
-            ConfigError: If the threshold does not fit the role, or is not a finite number.
+            ConfigError: If there is no such goal or role, or the threshold does not fit the role,
+                or is not a finite number.
         """
+        object.__setattr__(self, "goal", _member(Goal, self.goal, f"metrics.{self.name}: goal"))
+        object.__setattr__(self, "role", _member(Role, self.role, f"metrics.{self.name}: role"))
         if self.role is Role.CONSTRAIN and self.threshold is None:
             raise ConfigError(
                 f'metrics.{self.name}: role = "constrain" needs a threshold; '
@@ -74,6 +82,14 @@ class Metric:
         if self.threshold is None:
             return not math.isnan(value)
         return self.larger_is_better(value) >= self.larger_is_better(self.threshold)
+
+
+def _member(kind: type[_Kind], given: _Kind | str, place: str) -> _Kind:
+    try:
+        return kind(given)
+    except ValueError:
+        valid = [str(member) for member in kind]
+        raise ConfigError(f"{place} must be one of {valid}, but got {given!r}") from None
 
 
 def is_usable(metrics: tuple[Metric, ...], values: Mapping[str, float]) -> bool:

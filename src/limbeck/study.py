@@ -1,6 +1,7 @@
 """A study: asking for the next run, and writing down what came of it. Knows no torch."""
 
 import json
+import math
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,10 +10,11 @@ from pathlib import Path
 import psutil
 
 from limbeck.config import StudyConfig, parse_config
-from limbeck.errors import ConfigError, ExhaustedError
+from limbeck.errors import ConfigError, ExhaustedError, ParameterError
+from limbeck.metrics import Metric, Role
 from limbeck.optimize.sampler import KnownMetrics, Sampler
 from limbeck.runs import CurvePoint, Outcome, Run, RunState
-from limbeck.space import Parameters, SearchSpace
+from limbeck.space import Parameters, SearchSpace, did_you_mean
 from limbeck.store import Store
 
 STALE_SECONDS = 60.0
@@ -130,6 +132,46 @@ def enter(store: Store, config: StudyConfig, *, runs: int) -> None:
     store.update_study(name, budget=runs, config=text)
 
 
+def earlier_runs(store: Store, name: str, *, config: StudyConfig) -> tuple[Run, ...]:
+    """Return the runs of an earlier study that a search can start from.
+
+    They have parameters of the search space, and a value of a metric that the search has to learn.
+
+    Args:
+        store: Where the earlier study is.
+        name: Of the earlier study: ``optimizer.earlier`` of the study file.
+        config: The study file of the search, resolved.
+
+    Raises:
+        ConfigError: If there is no such study, or no such run in it.
+    """
+    names = [study.name for study in store.studies()]
+    if name not in names:
+        raise ConfigError(
+            f"optimizer.earlier: no study {name!r} in the store"
+            f"{did_you_mean(name, names) if names else ', which is empty'}"
+        )
+    runs = store.runs(name)
+    measured = [run for run in runs if _has_lesson(run, config.metrics)]
+    if not measured:
+        raise ConfigError(
+            f"optimizer.earlier: study {name!r} must have finished runs to learn from, but "
+            f"{f'none of its {len(runs)} is one' if runs else 'has no runs'}; wait for some, or "
+            "remove the key"
+        )
+    fitting = tuple(run for run in measured if config.space.contains(run.parameters))
+    if not fitting:
+        try:
+            config.space.validate(measured[0].parameters)
+        except ParameterError as error:
+            raise ConfigError(
+                f"optimizer.earlier: study {name!r} must have runs with parameters of this search, "
+                f"but none of its {len(measured)} finished runs has: of run {measured[0].number}, "
+                f"{error}; search the same, or remove the key"
+            ) from error
+    return fitting
+
+
 def missing(wanted: Sequence[Parameters], among: Sequence[Run]) -> list[Parameters]:
     """Return the wanted parameters that none of the runs has, in their order."""
     there = [dict(run.parameters) for run in among]
@@ -164,6 +206,14 @@ def this_process() -> str:
     """Return what tells this process from every other: ``host:pid:start-time``."""
     process = psutil.Process()
     return f"{socket.gethostname()}:{process.pid}:{process.create_time():.2f}"
+
+
+def _has_lesson(run: Run, metrics: Sequence[Metric]) -> bool:
+    """Whether a run has a value of a metric that is to be learned."""
+    learned = [metric for metric in metrics if metric.role is not Role.STORE and not metric.known]
+    return run.state in (RunState.FINISHED, RunState.STOPPED) and any(
+        math.isfinite(run.values.get(metric.name, math.nan)) for metric in learned
+    )
 
 
 def _is_lost(run: Run, silent_seconds: float) -> bool:

@@ -12,6 +12,10 @@ from typer.main import get_command
 
 from limbeck.cli.app import app, main
 from limbeck.config import MEASURED, PRESETS, preset_text
+from limbeck.home import Home
+from limbeck.runs import Outcome, RunState
+from limbeck.space import Parameters
+from limbeck.store import Store
 from tests.tiny import write_tiny_study
 
 COMMANDS = list(get_command(app).commands)  # type: ignore[attr-defined]  # a group has them
@@ -110,6 +114,29 @@ def test_a_search_that_is_done_is_not_done_again(searched: Path) -> None:
     )
     assert "run 0" not in ended.stderr
     assert "Frontier:" in ended.stdout
+
+
+def test_a_search_starts_from_the_best_of_an_earlier_study(tmp_path: Path) -> None:
+    best: Parameters = {"num_layers": 1, "learning_rate": 0.05}
+    write_tiny_study(tmp_path, optimizer={"earlier": "before"}, budget={"runs": 2})
+    with Store(Home(tmp_path / "home").store_url) as store:
+        store.create_study("before", budget=3, seed=0, config="{}")
+        for exact, parameters in enumerate([{**best, "learning_rate": 0.02}, best, {}]):
+            run = store.add_run("before", parameters, values={"num_parameters": 9.0}, owner="a")
+            assert run is not None
+            outcome = Outcome(state=RunState.FINISHED, values={"exact": float(exact)})
+            store.end_run("before", run.number, outcome, owner="a")
+    ended = subprocess.run(
+        [sys.executable, "-m", "limbeck.cli", "search", "study.toml", "--home", "home"],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    first_line = "Starting from 2 of the 3 runs of study 'before'.\n"
+    assert ended.stderr.startswith(first_line)
+    with Store(Home(tmp_path / "home").store_url) as store:
+        assert store.run("tiny", 1).parameters == best
 
 
 def test_distil_makes_the_student_that_is_asked_for(limbeck: Limbeck, tmp_path: Path) -> None:

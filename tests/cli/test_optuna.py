@@ -79,11 +79,12 @@ def test_a_study_goes_to_optuna_and_trials_come_back(
     [
         (("export", "none"), 2, "no study 'none'"),
         (("export", "--to", "sqlite:///.limbeck/store.db"), 2, "a database of its own"),
-        (("import", "--from", "sqlite:///empty.db"), 2, "Optuna's storage holds no study"),
+        (("import", "--from", "sqlite:///empty.db"), 2, "there is no file empty.db; name another"),
         (("import", "--from", "nothing://"), 1, "must be a database that can be opened"),
     ],
 )
-def test_bad_input_is_one_line(
+def test_bad_input_is_one_line_and_makes_no_file(
+    folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     arguments: tuple[str, ...],
@@ -95,6 +96,7 @@ def test_bad_input_is_one_line(
     assert shown.startswith("Error: ")
     assert shown.count("\n") == 1
     assert message in shown
+    assert [path.name for path in folder.iterdir()] == [".limbeck"]
 
 
 @pytest.mark.parametrize("command", ["export", "import"])

@@ -24,7 +24,7 @@ SPACE = {
     "rate": FloatDistribution(1e-5, 1e-1, log=True),
     "loss": CategoricalDistribution([None, "kl"]),
 }
-PAIRS = {"x": IntDistribution(0, 1), "y": CategoricalDistribution([True, 1])}
+PAIRS = {"x": IntDistribution(0, 1), "y": CategoricalDistribution([None, "kl"])}
 
 
 def size(params: Mapping[str, Any]) -> float:
@@ -193,17 +193,46 @@ def test_a_known_objective_that_was_another_is_told() -> None:
         study.tell(trial, (1.0, 1.0))
 
 
+def test_a_known_objective_that_refuses_a_told_trial_does_not_end_the_search() -> None:
+    def known(params: dict[str, Any]) -> float:
+        if params["depth"] > 6:
+            raise InfeasibleError("too deep")
+        return size(params)
+
+    study = make_study(LimbeckSampler(seed=0, known={1: known}))
+    study.enqueue_trial({"depth": 9})
+    study.tell(study.ask(dict(SPACE)), (1.0, 68.0))
+    study.tell(study.ask({"rate": SPACE["rate"]}), (1.0, 5.0))  # A KeyError: there is no depth.
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 2
+
+
+@pytest.mark.parametrize("count", [0, -1])
+def test_the_first_trials_are_one_at_least(count: int) -> None:
+    with pytest.raises(
+        ConfigError, match=rf"^n_startup_trials must be at least 1, but got {count}"
+    ):
+        LimbeckSampler(n_startup_trials=count)
+
+
 def test_trials_that_run_are_never_suggested_again() -> None:
     study = optuna.create_study(sampler=LimbeckSampler(seed=0))
     study.tell(study.ask(dict(PAIRS)), 0.0)
     running = [study.ask() for _ in range(3)]
     # Half told params: what was chosen for the others is known all the same.
     x = [trial.suggest_int("x", 0, 1) for trial in running]
-    y = [trial.suggest_categorical("y", [True, 1]) for trial in running]
+    y = [trial.suggest_categorical("y", [None, "kl"]) for trial in running]
     first = study.trials[0].params
-    found = {*zip(x, map(type, y), strict=True), (first["x"], type(first["y"]))}
-    assert found <= set(itertools.product((0, 1), (bool, int)))
-    assert len(set(x)) == 2
+    found = {*zip(x, y, strict=True), (first["x"], first["y"])}
+    assert found == set(itertools.product((0, 1), (None, "kl")))
+
+
+def test_equal_choices_are_one_point() -> None:
+    space = {"x": IntDistribution(0, 2), "y": CategoricalDistribution([True, 1, None])}
+    study = optuna.create_study(sampler=LimbeckSampler(seed=4, n_startup_trials=2))
+    for number in range(6):
+        study.tell(study.ask(dict(space)), float(number % 4))
+    points = {(trial.params["x"], trial.params["y"]) for trial in study.trials}
+    assert points == set(itertools.product((0, 1, 2), (True, None)))
 
 
 def test_a_finite_space_is_seen_whole_before_anything_comes_twice() -> None:

@@ -9,6 +9,7 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from limbeck.config import parse_config
@@ -29,6 +30,7 @@ from limbeck.study import enter, stored_config
 from tests.tiny import merged, tiny_study
 
 ME = "host:1:100"
+GOALS = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE)
 START = datetime(2026, 3, 29, 0, 30, tzinfo=UTC)
 SPACE = {
     "num_layers": IntDistribution(1, 3),
@@ -116,7 +118,7 @@ def test_states_and_times_of_exported_runs(searched: Store, storage: BaseStorage
     for trial, run in zip(trials, searched.runs("tiny"), strict=True):
         began, ended = trial.datetime_start, trial.datetime_complete
         assert began is not None
-        assert began.astimezone(UTC) == run.started or run.created
+        assert began.astimezone(UTC) == (run.started or run.created)
         assert (ended and ended.astimezone(UTC)) == run.ended
 
 
@@ -202,6 +204,24 @@ def test_a_study_of_other_objectives_is_not_written_into(
     assert export_study(searched, "tiny", storage, study_name="other").added == 11
 
 
+def test_only_exports_of_the_same_study_are_written_into(
+    searched: Store, storage: BaseStorage, tmp_path: Path
+) -> None:
+    mine = optuna.create_study(storage=storage, study_name="tiny", directions=GOALS)
+    mine.tell(mine.ask(dict(SPACE)), (1.0, 2.0))
+    with pytest.raises(ConfigError, match=r"'tiny', but is not made by an export; choose another"):
+        export_study(searched, "tiny", storage)
+    assert (len(mine.trials), mine.metric_names, mine.user_attrs) == (1, None, {})
+    optuna.create_study(storage=storage, study_name="empty", directions=GOALS)
+    study = export_study(searched, "tiny", storage, study_name="empty").study
+    with Store(f"sqlite:///{tmp_path}/other.db") as other:
+        enter(other, stored_config(searched, "tiny"), runs=12)
+        end(other, start(other, 3), {"exact": 1.0})
+        with pytest.raises(ConfigError, match="but is an export of another study; choose another"):
+            export_study(other, "tiny", storage, study_name="empty")
+    assert len(study.trials) == 11
+
+
 def test_a_store_is_no_storage_of_optunas(store: Store, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"a database of its own, but sqlite:.*store\.db is a"):
         open_storage(f"sqlite:///{tmp_path}/store.db")
@@ -274,6 +294,20 @@ def test_fitting_trials_are_added_once(searched: Store) -> None:
     assert searched.runs("tiny") == (*before, *runs)
 
 
+def test_an_import_that_is_cut_off_leaves_no_run_running(searched: Store, tmp_path: Path) -> None:
+    before = searched.runs("tiny")
+    times = [START]
+    names = ["exact", "num_parameters"]
+    # Cut off between the run's beginning and its end.
+    with (
+        Store(f"sqlite:///{tmp_path}/store.db", clock=times.pop) as cut_off,
+        pytest.raises(IndexError, match="pop from empty list"),
+    ):
+        add_trials(cut_off, "tiny", optuna_study(), owner=ME, metrics=names)
+    assert times == []
+    assert searched.runs("tiny") == before
+
+
 def test_a_metric_may_be_a_user_attribute_but_not_missing(searched: Store) -> None:
     study = optuna.create_study(direction="maximize")
     for rate, attributes in ((0.03, {"num_parameters": 7}), (0.04, {})):
@@ -287,6 +321,26 @@ def test_a_metric_may_be_a_user_attribute_but_not_missing(searched: Store) -> No
     assert [run.values for run in runs] == [{"exact": 0.03, "num_parameters": 7.0}]
     assert [each.number for each in skipped] == [1]
     assert "no num_parameters, neither as objective nor as user attribute" in skipped[0].reason
+
+
+def test_trials_that_break_a_constraint_or_are_not_finite_are_left_out(tmp_path: Path) -> None:
+    content = merged(
+        tiny_study(), {"constraints": ["num_layers < 3"], "student": {"num_layers": 2}}
+    )
+    with Store(f"sqlite:///{tmp_path}/store.db") as store:
+        enter(store, parse_config(content, folder=tmp_path, name="study"), runs=12)
+        end(store, start(store, 2), {"exact": 70.0})
+        study = optuna.create_study(directions=GOALS)
+        for layers, exact in ((3, 40.0), (2, math.inf), (1, 40.0)):
+            study.enqueue_trial({"num_layers": layers, "learning_rate": 0.03})
+            study.tell(study.ask(dict(SPACE)), (exact, 1000.0))
+        names = ["exact", "num_parameters"]
+        runs, skipped = add_trials(store, "tiny", study, owner=ME, metrics=names)
+    assert [run.parameters["num_layers"] for run in runs] == [1]
+    assert [each.reason for each in skipped] == [
+        "its parameters break the constraint 'num_layers < 3'",
+        "exact must be finite, but it has inf",
+    ]
 
 
 @pytest.mark.parametrize(

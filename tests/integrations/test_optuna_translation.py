@@ -14,7 +14,7 @@ from optuna.distributions import (
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from limbeck.integrations.optuna.translation import Translation, distribution_with
-from limbeck.integrations.optuna.trials import objective_names, to_run
+from limbeck.integrations.optuna.trials import objective_names, to_run, to_runs
 from limbeck.runs import RunState
 from limbeck.space import Choice, Float, Integer, Parameter, Value
 
@@ -33,7 +33,9 @@ X: dict[str, BaseDistribution] = {"x": FloatDistribution(0.0, 1.0)}
         (CategoricalDistribution(["a", 2, 0.5]), Choice(name="p", choices=("a", 2, 0.5))),
         (CategoricalDistribution([True]), Choice(name="p", choices=(True,))),
         (CategoricalDistribution([None, "a"]), Choice(name="p", choices=("0: None", "1: 'a'"))),
-        (CategoricalDistribution([True, 1]), Choice(name="p", choices=("0: True", "1: 1"))),
+        (CategoricalDistribution([True, 1]), Choice(name="p", choices=(True,))),
+        (CategoricalDistribution([1, "a", 1.0]), Choice(name="p", choices=(1, "a"))),
+        (CategoricalDistribution([None, 1, True]), Choice(name="p", choices=("0: None", "1: 1"))),
         (CategoricalDistribution([math.nan, 1]), Choice(name="p", choices=("0: nan", "1: 1"))),
     ],
 )
@@ -130,6 +132,22 @@ def test_states_and_values_of_trials(
     run = to_run(given, Translation(X), ["loss"])
     assert run is not None
     assert (run.state, run.values) == (state, values)
+
+
+def test_a_trial_without_a_constraint_teaches_what_it_has() -> None:
+    constrained = {"constraints": [0.5]}
+    trials = [
+        trial(TrialState.COMPLETE, value=1.0, system_attrs=constrained),
+        trial(TrialState.COMPLETE, value=2.0),
+        trial(TrialState.COMPLETE, value=math.inf),
+        trial(TrialState.FAIL),
+    ]
+    runs = to_runs(trials, Translation(X), ["loss"])
+    assert [run.state for run in runs] == [
+        RunState.FINISHED, RunState.STOPPED, RunState.FINISHED, RunState.FAILED
+    ]  # fmt: skip
+    assert runs[1].values == {"loss": 2.0}
+    assert to_runs(trials[1:2], Translation(X), ["loss"])[0].state is RunState.FINISHED
 
 
 def test_an_enqueued_trial_waits_with_its_params() -> None:

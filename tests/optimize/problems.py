@@ -2,18 +2,31 @@
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from limbeck.errors import ArchitectureError
 from limbeck.metrics import Goal, Metric
 from limbeck.optimize.sampler import Sampler
 from limbeck.runs import Run, RunState
-from limbeck.space import Choice, Constraint, Float, Integer, Parameters, SearchSpace, Value
+from limbeck.space import (
+    Choice,
+    Constraint,
+    Float,
+    Integer,
+    Parameters,
+    SearchSpace,
+    Value,
+    When,
+)
 
 METRICS = (
     Metric(name="accuracy", goal=Goal.MAXIMIZE, threshold=50.0),
     Metric(name="size", goal=Goal.MINIMIZE, threshold=900.0, known=True),
 )
+
+SQUARE = SearchSpace((Float(name="x", low=0.0, high=1.0), Float(name="y", low=0.0, high=1.0)))
+SCORE = Metric(name="score", goal=Goal.MAXIMIZE)
+COST = Metric(name="cost", goal=Goal.MINIMIZE, known=True)
 
 SMALL = SearchSpace(
     (
@@ -38,6 +51,53 @@ MIXED = SearchSpace(
         Float(name="dropout", low=0.0, high=0.5),
     )
 )
+
+CONDITIONAL = SearchSpace(
+    (
+        Float(
+            name="warmup",
+            low=0.0,
+            high=0.2,
+            step=0.1,
+            when=(When(parameter="schedule", values=("linear",)),),
+        ),
+        Choice(
+            name="schedule",
+            choices=("constant", "linear"),
+            when=(When(parameter="optimizer", values=("adam",)),),
+        ),
+        Choice(name="optimizer", choices=("sgd", "adam", "none")),
+        Integer(name="depth", low=1, high=4),
+        Integer(name="heads_2", low=1, high=2, when=(When(parameter="depth", at_least=3),)),
+    ),
+    (
+        Constraint(
+            name="a third layer is no wider than deep",
+            holds=lambda p: float(p["depth"]) - float(p["heads_2"]) > 1,
+            needs=("heads_2",),
+        ),
+    ),
+)
+
+
+def conditional_allowed() -> list[dict[str, Value]]:
+    """All points of CONDITIONAL that may be run, by hand."""
+    optimizers: list[dict[str, Value]] = [
+        {"optimizer": "sgd"},
+        {"optimizer": "none"},
+        {"optimizer": "adam", "schedule": "constant"},
+        {"optimizer": "adam", "schedule": "linear", "warmup": 0.0},
+        {"optimizer": "adam", "schedule": "linear", "warmup": 0.1},
+        {"optimizer": "adam", "schedule": "linear", "warmup": 0.2},
+    ]
+    students: list[dict[str, Value]] = [
+        {"depth": 1},
+        {"depth": 2},
+        {"depth": 3, "heads_2": 1},
+        {"depth": 4, "heads_2": 1},
+        {"depth": 4, "heads_2": 2},
+    ]
+    return [one | other for one in optimizers for other in students]
 
 
 def small_size(parameters: Parameters) -> dict[str, float]:
@@ -94,3 +154,24 @@ def search(
             values["accuracy"] = measure(parameters)
         runs.append(Run(number=number, parameters=parameters, state=state, values=values))
     return runs
+
+
+def square_cost(parameters: Parameters) -> dict[str, float]:
+    return {"cost": 1 + float(parameters["x"])}
+
+
+def square_runs(
+    side: int = 3, *, reach: float = 0.5, **measures: Callable[[float, float], float]
+) -> list[Run]:
+    """Runs on a ``side x side`` grid over the square's lower left, a quarter of it or more."""
+    runs = []
+    for number in range(side**2):
+        x, y = reach * (number % side) / (side - 1), reach * (number // side) / (side - 1)
+        values = {name: float(measure(x, y)) for name, measure in measures.items()}
+        runs.append(finished(number, {"x": x, "y": y}, {**square_cost({"x": x}), **values}))
+    return runs
+
+
+def suggested_place(sampler: Sampler, runs: Sequence[Run]) -> tuple[float, float]:
+    parameters = sampler.suggest(runs)
+    return float(parameters["x"]), float(parameters["y"])

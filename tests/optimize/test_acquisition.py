@@ -12,6 +12,7 @@ from scipy.stats import norm
 from limbeck.optimize.acquisition import (
     Boxes,
     improvement_boxes,
+    log_average,
     log_expected_hypervolume_improvement,
     log_probability_within,
 )
@@ -135,6 +136,31 @@ def test_better_or_less_certain_is_never_worth_less(
     stds = np.array([[std, 0.0], [std, 0.0], [std, 0.0], [std + more, 0.0]])
     log = log_expected_hypervolume_improvement(means, stds, boxes)
     assert (log[1:] >= log[0] - 1e-9).all() or np.isneginf(log[0])
+
+
+@pytest.mark.parametrize("certain", [False, True])
+def test_samples_of_hyperparameters_are_judged_one_by_one(certain: bool) -> None:
+    """Two dimensions of samples, where each candidate's outcome is another in each."""
+    rng = np.random.default_rng(0)
+    mean = rng.uniform([40.0, -40.0], [100.0, 0.0], size=(3, 2, 7, 2))
+    std = rng.uniform(0.1, 9.0, size=mean.shape)
+    std[..., 1] = 0.0
+    if certain:
+        std[..., 0] = 0.0
+    boxes = improvement_boxes(FRONTIER, REFERENCE)
+    logs = log_expected_hypervolume_improvement(mean, std, boxes)
+    assert logs.shape == (3, 2, 7)
+    for i, j, k in np.ndindex(3, 2, 7):
+        alone = _improvement(list(mean[i, j, k]), list(std[i, j, k]), boxes)
+        assert math.exp(logs[i, j, k]) == pytest.approx(alone, rel=1e-9, abs=1e-300)
+
+
+def test_an_average_is_taken_of_what_has_the_logarithms() -> None:
+    values = np.array([[1.0, 0.0, 0.0], [3.0, 4.0, 0.0]])
+    with np.errstate(divide="ignore"):
+        logs = np.log(values)
+    np.testing.assert_allclose(np.exp(log_average(logs)), [2.0, 2.0, 0.0])
+    np.testing.assert_allclose(log_average(np.array([[-2000.0], [-2000.0]])), [-2000.0])
 
 
 def test_probability_within_a_threshold() -> None:

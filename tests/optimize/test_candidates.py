@@ -9,7 +9,7 @@ from scipy.stats import qmc
 from limbeck.optimize.candidates import Candidate, CandidateSearch
 from limbeck.optimize.sampler import Identity, identity
 from limbeck.space import Choice, Float, Integer, Parameters, Prior, SearchSpace
-from tests.optimize.problems import METRICS, SMALL, small_allowed, small_size
+from tests.optimize.problems import CONDITIONAL, METRICS, SMALL, small_allowed, small_size
 
 SPACE = SearchSpace(
     (
@@ -126,3 +126,60 @@ def test_there_may_be_nothing_left() -> None:
     only: Parameters = {"depth": 2}
     search = _search(space, taken=frozenset({identity(space, only)}))
     assert search.best(lambda candidates: np.zeros(len(candidates)), near=[only]) is None
+
+
+def test_mutants_gain_what_becomes_active_and_lose_what_becomes_inactive() -> None:
+    points = list(CONDITIONAL.points())
+    pairs: list[tuple[Parameters, Parameters]] = [
+        (
+            {"optimizer": "sgd", "depth": 1},
+            {"optimizer": "adam", "schedule": "constant", "depth": 1},
+        ),
+        ({"optimizer": "sgd", "depth": 2}, {"optimizer": "sgd", "depth": 3, "heads_2": 1}),
+        ({"optimizer": "none", "depth": 3, "heads_2": 1}, {"optimizer": "none", "depth": 2}),
+        (
+            {"optimizer": "adam", "schedule": "linear", "warmup": 0.1, "depth": 1},
+            {"optimizer": "sgd", "depth": 1},
+        ),
+    ]
+    for parent, child in pairs:
+        mutants = [_search(CONDITIONAL, seed=seed)._mutant(parent, 0.2) for seed in range(60)]
+        assert child in mutants
+        assert all(mutant in points for mutant in mutants)
+
+
+def test_of_a_spread_the_best_is_taken_and_nothing_is_looked_for_near_it() -> None:
+    judged: list[Candidate] = []
+
+    def height(candidates: Sequence[Candidate]) -> NDArray[np.float64]:
+        judged.extend(candidates)
+        return np.array([c.unit[0] for c in candidates])
+
+    best = _search(SearchSpace((LINE,))).best_of_spread(height)
+    assert best is not None
+    sequence = qmc.Sobol(1, scramble=True, rng=np.random.default_rng(0)).random(512)
+    assert [candidate.parameters["x"] for candidate in judged] == sequence[:, 0].tolist()
+    assert best.parameters["x"] == sequence.max()
+
+
+def test_of_a_spread_only_what_is_allowed_and_new_is_judged() -> None:
+    allowed = {identity(SMALL, point) for point in small_allowed()}
+    taken = frozenset(sorted(allowed)[:5])
+    search = CandidateSearch(
+        space=SMALL,
+        metrics=METRICS,
+        known=small_size,
+        taken=taken,
+        rng=np.random.default_rng(0),
+    )
+    judged: list[Candidate] = []
+
+    def record(candidates: Sequence[Candidate]) -> NDArray[np.float64]:
+        judged.extend(candidates)
+        return np.zeros(len(candidates))
+
+    assert search.best_of_spread(record) is judged[0]
+    keys = [identity(SMALL, candidate.parameters) for candidate in judged]
+    assert sorted(keys) == sorted(allowed - taken)
+    everything = dataclasses.replace(search, taken=frozenset(allowed))
+    assert everything.best_of_spread(record) is None

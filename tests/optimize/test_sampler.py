@@ -20,13 +20,16 @@ from limbeck.optimize.sampler import (
     allowed_known_values,
     identity,
 )
+from limbeck.optimize.sigopt import SigOptSampler
 from limbeck.runs import Run, RunState
 from limbeck.space import Choice, Constraint, Float, Integer, Parameters, SearchSpace
 from tests.optimize.problems import (
+    CONDITIONAL,
     METRICS,
     MIXED,
     SMALL,
     accuracy,
+    conditional_allowed,
     finished,
     mixed_size,
     search,
@@ -73,7 +76,22 @@ def _bayesian(
     )
 
 
-@pytest.fixture(params=[_quasirandom, _bayesian], ids=["quasirandom", "bayesian"])
+def _sigopt(
+    space: SearchSpace,
+    known: KnownMetrics,
+    *,
+    baseline: Parameters | None = None,
+    seed: int = 5,
+    metrics: Sequence[Metric] = METRICS,
+) -> Sampler:
+    return SigOptSampler(
+        space, metrics, known=known, baseline=baseline, seed=seed, budget=20, initial_runs=3
+    )
+
+
+@pytest.fixture(
+    params=[_quasirandom, _bayesian, _sigopt], ids=["quasirandom", "bayesian", "sigopt"]
+)
 def make_sampler(request: pytest.FixtureRequest) -> MakeSampler:
     make: MakeSampler = request.param
     return make
@@ -81,6 +99,10 @@ def make_sampler(request: pytest.FixtureRequest) -> MakeSampler:
 
 def _mixed_runs(count: int) -> list[Run]:
     return search(_quasirandom(MIXED, mixed_size, seed=7), mixed_size, count)
+
+
+def _depth(parameters: Parameters) -> dict[str, float]:
+    return {"size": float(parameters["depth"])}
 
 
 def _keys(space: SearchSpace, points: Sequence[Parameters]) -> list[Identity]:
@@ -106,6 +128,35 @@ def test_a_small_space_is_visited_once_and_then_exhausted(make_sampler: MakeSamp
     assert sorted(visited) == sorted(_keys(SMALL, allowed))
     with pytest.raises(ExhaustedError, match="none are left after 17 runs"):
         sampler.suggest(runs)
+
+
+def test_the_rest_of_a_conditional_space_comes_once_and_nothing_else(
+    make_sampler: MakeSampler,
+) -> None:
+    """Every fourth point is left; a duplicate could come from coordinates that do not matter."""
+    allowed = conditional_allowed()
+    given = [point for place, point in enumerate(allowed) if place % 4]
+    sampler = make_sampler(CONDITIONAL, _depth)
+    runs: list[Run] = []
+    for number in range(len(allowed)):
+        parameters = given[number] if number < len(given) else sampler.suggest(runs)
+        worth = 50 + 9 * float(parameters.get("warmup", 0.15)) - number % 3
+        runs.append(finished(number, parameters, {**_depth(parameters), "accuracy": worth}))
+    visited = sorted(str(sorted(run.parameters.items())) for run in runs)
+    assert visited == sorted(str(sorted(point.items())) for point in allowed)
+    with pytest.raises(ExhaustedError, match="none are left after 30 runs"):
+        sampler.suggest(runs)
+
+
+def test_only_active_parameters_come_and_only_those_that_keep_the_constraint(
+    make_sampler: MakeSampler,
+) -> None:
+    baseline: Parameters = {"optimizer": "sgd", "depth": 2}
+    sampler = make_sampler(CONDITIONAL, _depth, baseline=baseline)
+    runs = search(sampler, _depth, 8, measure=lambda p: 50.0 + float(p["depth"]))
+    assert runs[0].parameters == baseline
+    assert all(run.parameters in conditional_allowed() for run in runs)
+    assert len(set(_keys(CONDITIONAL, [run.parameters for run in runs]))) == 8
 
 
 @pytest.mark.parametrize("count", [0, 1, 8])
@@ -214,6 +265,15 @@ def test_a_space_without_allowed_points_is_exhausted_at_once(make_sampler: MakeS
     space = SearchSpace(SMALL.parameters, (Constraint(name="nothing", holds=lambda _: False),))
     with pytest.raises(ExhaustedError, match="none are left after 0 runs"):
         make_sampler(space, small_size).suggest([])
+
+
+def test_identity_does_not_see_what_is_inactive() -> None:
+    unit = CONDITIONAL.encode({"optimizer": "sgd", "depth": 1})
+    moved = unit.copy()
+    moved[[0, 1, 2, -1]] = 0.9, 0.1, 0.8, 0.2
+    keys = {identity(CONDITIONAL, CONDITIONAL.decode(each)) for each in (unit, moved)}
+    assert len(keys) == 1
+    assert len({identity(CONDITIONAL, point) for point in conditional_allowed()}) == 30
 
 
 def test_identity_tells_apart_what_python_calls_equal() -> None:

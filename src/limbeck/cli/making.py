@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from limbeck.cli.progress import TrainingBar
     from limbeck.config import StudyConfig
     from limbeck.objective import Objective
+    from limbeck.runs import Run
+    from limbeck.store import Store
 
 app = typer.Typer()
 
@@ -67,6 +69,7 @@ def search(
     first = _first_runs(objective)
     with open_store(objective.home, store_url) as store:
         name = objective.config.file.name
+        earlier = _earlier_runs(store, objective.config)
         enter(store, objective.config, runs=runs or budget.runs)
         with bar:
             objective.prepare(bar)
@@ -81,6 +84,8 @@ def search(
                 known=objective.known,
                 baseline=objective.baseline,
                 seed=objective.config.file.seed,
+                budget=runs or budget.runs,
+                earlier=earlier,
             ),
             known=objective.known,
             owner=this_process(),
@@ -253,6 +258,23 @@ def _first_runs(objective: "Objective") -> list[dict[str, Value]]:
     if not objective.config.file.budget.control:
         return [baseline]
     return [baseline, objective.config.control(baseline)]
+
+
+def _earlier_runs(store: "Store", config: "StudyConfig") -> tuple["Run", ...]:
+    """Return the runs of the earlier study that the search starts from, and say how many.
+
+    Raises:
+        ConfigError: If the study file names a study that has none.
+    """
+    from limbeck.study import earlier_runs
+
+    name = config.file.optimizer.earlier
+    if name is None:
+        return ()
+    earlier = earlier_runs(store, name, config=config)
+    count = len(store.runs(name))
+    print(f"Starting from {len(earlier)} of the {count} runs of study {name!r}.", file=sys.stderr)
+    return earlier
 
 
 def _refuse_launcher() -> None:

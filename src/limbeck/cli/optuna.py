@@ -1,7 +1,7 @@
 """Commands that write and read studies of Optuna's."""
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -17,9 +17,6 @@ from limbeck.cli.options import (
 )
 from limbeck.errors import ConfigError
 from limbeck.home import Home
-
-if TYPE_CHECKING:
-    from optuna.storages import BaseStorage
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -45,12 +42,12 @@ def export(
 
     Exported again, it is brought up to date: no run comes twice.
     """
-    storage = _storage(to)
-    from limbeck.integrations.optuna import export_study
+    _require_optuna()
+    from limbeck.integrations.optuna import export_study, open_storage, shown_url
 
     with open_store(Home(home), store_url) as store:
-        name = study or latest_study(store)
-        exported = export_study(store, name, storage, study_name=study_name)
+        name = store.study(study or latest_study(store)).name
+        exported = export_study(store, name, open_storage(to), study_name=study_name)
     facts = {
         "study_name": exported.study.study_name,
         "trials": len(exported.study.get_trials(deepcopy=False)),
@@ -61,9 +58,9 @@ def export(
         print_json(facts)
     else:
         print(
-            f"{to} has study {facts['study_name']!r} with {facts['trials']} trials: "
+            f"{shown_url(to)} has study {facts['study_name']!r} with {facts['trials']} trials: "
             f"{exported.added} added, {exported.ended} ended since. "
-            f"See it with: optuna-dashboard {to}"
+            f"See it with: optuna-dashboard {shown_url(to)}"
         )
 
 
@@ -88,10 +85,11 @@ def import_(
 
     Trials that do not fit are named and left out; so are parameters that a run has already.
     """
-    storage = _storage(source)
-    from limbeck.integrations.optuna import add_trials, load_optuna_study
+    _require_optuna()
+    from limbeck.integrations.optuna import add_trials, load_optuna_study, open_storage
     from limbeck.study import this_process
 
+    storage = open_storage(source, create=False)
     with open_store(Home(home), store_url) as store:
         name = study or latest_study(store)
         runs, skipped = add_trials(
@@ -114,11 +112,11 @@ def import_(
     )
 
 
-def _storage(url: str) -> "BaseStorage":
-    """Open Optuna's storage.
+def _require_optuna() -> None:
+    """Check that Optuna is there, and have it say only what matters.
 
     Raises:
-        ConfigError: If Optuna is not installed.
+        ConfigError: If it is not installed.
     """
     try:
         import optuna
@@ -126,7 +124,4 @@ def _storage(url: str) -> "BaseStorage":
         raise ConfigError(
             "this command needs Optuna, which is not installed; run: pip install 'limbeck[optuna]'"
         ) from error
-    from limbeck.integrations.optuna import open_storage
-
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return open_storage(url)

@@ -3,6 +3,7 @@
 Errors name the key, the rule and the nearest valid name.
 """
 
+from limbeck.config.measured import MEASURED, OVERALL_SCORES
 from limbeck.config.presets import PRESETS, preset_summary, preset_text, with_preset
 from limbeck.config.reading import (
     DISTILLING,
@@ -18,8 +19,6 @@ from limbeck.config.resolving import (
     with_thresholds,
 )
 from limbeck.config.tables import (
-    MEASURED,
-    OVERALL_SCORES,
     SEARCHABLE,
     DataSettings,
     OptimizerSettings,

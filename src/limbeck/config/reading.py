@@ -10,17 +10,20 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
+from limbeck.config.measured import MEASURED
 from limbeck.config.presets import with_preset
 from limbeck.config.tables import (
-    MEASURED,
     PER_LAYER,
     SEARCHABLE,
     ChoiceSettings,
+    Conditions,
     FloatSettings,
     IntegerSettings,
     MetricSettings,
+    OptimizerSettings,
     ParameterSettings,
     PriorSettings,
+    RangeSettings,
     Recipe,
     StudentSettings,
     StudyFile,
@@ -28,6 +31,7 @@ from limbeck.config.tables import (
 )
 from limbeck.config.wording import first_error
 from limbeck.errors import ConfigError, ParameterError
+from limbeck.expressions import parse_constraint
 from limbeck.metrics import Goal, Metric, Role
 from limbeck.space import (
     Choice,
@@ -36,7 +40,9 @@ from limbeck.space import (
     Parameter,
     Parameters,
     Prior,
+    SearchSpace,
     Value,
+    When,
     did_you_mean,
 )
 
@@ -46,6 +52,14 @@ DISTILLING = ("alpha_ce", "alpha_hidden", "alpha_relation")
 
 TEACHERS = ("num_layers", "num_heads", "ffn_size")
 """Parameters whose largest value may be left to the teacher."""
+
+_BEYOND_TEACHERS = 2**40
+_HEEDED_BY = {
+    "initial_runs": ("bayesian", "sigopt"),
+    "noise": ("bayesian",),
+    "per_cost": ("bayesian",),
+    "earlier": ("bayesian",),
+}
 
 
 @dataclass(frozen=True)
@@ -70,6 +84,11 @@ class StudyConfig:
         """The searched parameters, in the file's order; of a resolved file."""
         return tuple(_parameter(name, given) for name, given in self.file.space.items())
 
+    @cached_property
+    def space(self) -> SearchSpace:
+        """The searched parameters and the rules between them; of a resolved file."""
+        return _space(self.file, self.parameters)
+
     def live(self, parameters: Parameters) -> dict[str, Value]:
         """Return the parameters without those that are searched but have no effect."""
         inert = {name for name, given in self.file.space.items() if given.inert}
@@ -78,7 +97,8 @@ class StudyConfig:
     def student(self, parameters: Parameters) -> StudentSettings:
         """Return the student that ``parameters`` ask for; the rest as the file has it.
 
-        Widths of single layers (``num_heads_0``) are no part of it: see `split_layer`.
+        The rest are the parameters that are not searched, or inactive. Widths of single layers
+        (``num_heads_0``) are no part of it: see `split_layer`.
         """
         return _override(self.file.student, self.live(parameters))
 
@@ -99,7 +119,7 @@ class StudyConfig:
                 "budget.control needs a baseline that is distilled, but its alpha_ce, alpha_hidden "
                 "and alpha_relation are 0; set one in [recipe], or leave the control out"
             )
-        return {**baseline, **off}
+        return self.space.without_inactive({**baseline, **off})
 
     def check(self, parameters: Parameters) -> None:
         """Check values for parameters that can be searched, whether they are or not.
@@ -164,11 +184,19 @@ def load_config(path: Path) -> StudyConfig:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"the study file {path} must be TOML, but: {error}") from error
-    return parse_config(with_preset(table), folder=path.parent.resolve(), name=path.name)
+    config = parse_config(with_preset(table), folder=path.parent.resolve(), name=path.name)
+    try:
+        _check_optimizer(config)
+    except ConfigError as error:
+        raise ConfigError(f"{path.name}: {error}") from error
+    return config
 
 
 def parse_config(table: Mapping[str, object], *, folder: Path, name: str) -> StudyConfig:
     """Check a study file's content, in which a preset's tables are in their places already.
+
+    Keys that the optimizer does not heed are allowed: a study that was begun with them stays
+    readable. `load_config` refuses them.
 
     Args:
         table: What the TOML says.
@@ -239,18 +267,50 @@ def _check_partners(config: StudyConfig) -> None:
             )
 
 
+def _check_optimizer(config: StudyConfig) -> None:
+    """Refuse a key that the sampler does not heed, and a study that starts from itself."""
+    given = config.file.optimizer
+    for key, samplers in _HEEDED_BY.items():
+        is_given = getattr(given, key) != OptimizerSettings.model_fields[key].default
+        if is_given and given.sampler not in samplers:
+            raise ConfigError(
+                f'optimizer.{key} is not for sampler = "{given.sampler}"; remove it, or use '
+                f'sampler = "{samplers[0]}"'
+            )
+    if given.earlier == config.file.name:
+        raise ConfigError(
+            f"optimizer.earlier must be another study, but got {given.earlier!r}, which is this "
+            "one; remove it to go on, or give this one another name"
+        )
+
+
 def _check_space(config: StudyConfig) -> None:
     """Refuse a range that the parameter itself does not allow, or that leaves its default out."""
     for name, given in config.file.space.items():
         open_end = isinstance(given, IntegerSettings) and given.high is None
         if open_end and split_layer(name)[0] not in TEACHERS:
             raise ConfigError(f"space.{name}.high: this key is missing; add it")
-        parameter = None if open_end else _parameter(name, given)
+        parameter = _parameter(name, _closed(given))
         if searched_table(name) is not None:
             _check_range(name, given)
         default = config.default(name)
-        if parameter and default is not None:
+        # Where the teacher says how far it goes, or whether it is active, that is known later.
+        if not open_end and not given.when and default is not None:
             _check_default(parameter, default)
+    closed = {name: _closed(given) for name, given in config.file.space.items()}
+    _space(config.file, tuple(_parameter(name, given) for name, given in closed.items()))
+
+
+def _closed(given: ParameterSettings) -> ParameterSettings:
+    """Return the same, but with an end where the teacher is to say it: one beyond all others."""
+    if not isinstance(given, IntegerSettings) or given.high is not None:
+        return given
+    return given.model_copy(update={"high": given.low + given.step * _BEYOND_TEACHERS})
+
+
+def _space(file: StudyFile, parameters: tuple[Parameter, ...]) -> SearchSpace:
+    constraints = tuple(parse_constraint(text, parameters) for text in file.constraints)
+    return SearchSpace(parameters, constraints)
 
 
 def _check_range(name: str, given: ParameterSettings) -> None:
@@ -296,6 +356,7 @@ def _parameter(name: str, given: ParameterSettings) -> Parameter:
                 step=given.step,
                 prior=_prior(given.prior),
                 inert=given.inert,
+                when=_conditions(given.when),
             )
         case IntegerSettings():
             assert given.high is not None, f"{name}: the file is not resolved"
@@ -307,15 +368,29 @@ def _parameter(name: str, given: ParameterSettings) -> Parameter:
                 step=given.step,
                 prior=_prior(given.prior),
                 inert=given.inert,
+                when=_conditions(given.when),
             )
         case ChoiceSettings():
             return Choice(
-                name=name, choices=tuple(given.choices), ordered=given.ordered, inert=given.inert
+                name=name,
+                choices=tuple(given.choices),
+                ordered=given.ordered,
+                inert=given.inert,
+                when=_conditions(given.when),
             )
 
 
 def _prior(given: PriorSettings | None) -> Prior | None:
     return None if given is None else Prior(near=given.near, spread=given.spread)
+
+
+def _conditions(given: Conditions) -> tuple[When, ...]:
+    return tuple(
+        When(parameter=name, at_least=asked.at_least, at_most=asked.at_most)
+        if isinstance(asked, RangeSettings)
+        else When(parameter=name, values=tuple(asked))
+        for name, asked in given.items()
+    )
 
 
 def _override(table: AnyTable, parameters: Parameters) -> AnyTable:

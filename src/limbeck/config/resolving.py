@@ -4,8 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from limbeck.config.measured import OVERALL_SCORES
 from limbeck.config.reading import StudyConfig, split_layer
-from limbeck.config.tables import OVERALL_SCORES, IntegerSettings, MetricSettings
+from limbeck.config.tables import IntegerSettings, MetricSettings
 from limbeck.errors import ConfigError
 from limbeck.metrics import Metric
 

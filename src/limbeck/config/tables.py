@@ -1,49 +1,9 @@
 """The study file's tables and keys, each with its rule and default."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
-
-from limbeck.metrics import Goal
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measured:
-    """What is true of a metric in every study."""
-
-    goal: Goal
-    unit: str = ""
-    known: bool = False
-
-
-_UP = Measured(goal=Goal.MAXIMIZE, unit="%")
-_DOWN = Goal.MINIMIZE
-OVERALL_SCORES = ("exact", "f1", "best_exact", "best_f1")
-"""Scores over all questions, in which answering nothing counts for the unanswerable ones."""
-
-MEASURED: Mapping[str, Measured] = {
-    "exact": _UP,
-    "f1": _UP,
-    "HasAns_exact": _UP,
-    "HasAns_f1": _UP,
-    "NoAns_exact": _UP,
-    "NoAns_f1": _UP,
-    "best_exact": _UP,
-    "best_f1": _UP,
-    "num_parameters": Measured(goal=_DOWN, known=True),
-    "num_encoder_parameters": Measured(goal=_DOWN, known=True),
-    "flops": Measured(goal=_DOWN, unit="FLOP", known=True),
-    "bytes": Measured(goal=_DOWN, unit="B", known=True),
-    "memory_bytes": Measured(goal=_DOWN, unit="B"),
-    "latency_ms": Measured(goal=_DOWN, unit="ms"),
-    "latency_p90_ms": Measured(goal=_DOWN, unit="ms"),
-    "inference_time": Measured(goal=_DOWN, unit="s"),
-    "train_seconds": Measured(goal=_DOWN, unit="s"),
-    "train_memory_bytes": Measured(goal=_DOWN, unit="B"),
-}
-"""Every metric a run of the question-answering task can have, with its natural goal."""
 
 
 class Table(BaseModel):
@@ -280,6 +240,27 @@ class PriorSettings(Table):
     spread: float = Field(gt=0, description="standard deviation, as a share of the range")
 
 
+class RangeSettings(Table):
+    """Where another parameter, a number, has to be."""
+
+    at_least: float | None = Field(default=None, description="smallest value; any if left out")
+    at_most: float | None = Field(default=None, description="largest value; any if left out")
+
+
+def _values_or_range(value: object) -> str:
+    return "values" if isinstance(value, list) else "range"
+
+
+Conditions = dict[
+    str,
+    Annotated[
+        Annotated[list[bool | int | float | str], Tag("values")]
+        | Annotated[RangeSettings, Tag("range")],
+        Discriminator(_values_or_range),
+    ],
+]
+
+_WHEN: Any = Field(default={}, description="only where other parameters have these values")
 _INERT = Field(default=False, description="searched, but without effect: to repeat an experiment")
 
 
@@ -292,6 +273,7 @@ class FloatSettings(Table):
     log: bool = Field(default=False, description="equal factors are equally far apart")
     step: float | None = Field(default=None, description="distance of neighbouring values")
     prior: PriorSettings | None = Field(default=None, description="where good values may lie")
+    when: Conditions = _WHEN
     inert: bool = _INERT
 
 
@@ -307,6 +289,7 @@ class IntegerSettings(Table):
     log: bool = Field(default=False, description="equal factors are equally far apart")
     step: int = Field(default=1, description="distance of neighbouring values")
     prior: PriorSettings | None = Field(default=None, description="where good values may lie")
+    when: Conditions = _WHEN
     inert: bool = _INERT
 
 
@@ -316,6 +299,7 @@ class ChoiceSettings(Table):
     type: Literal["choice"] = Field(description="the kind of parameter")
     choices: list[bool | int | float | str] = Field(description="the values")
     ordered: bool = Field(default=False, description="neighbours in choices are alike")
+    when: Conditions = _WHEN
     inert: bool = _INERT
 
 
@@ -327,11 +311,23 @@ ParameterSettings = Annotated[
 class OptimizerSettings(Table):
     """Who chooses the next student."""
 
-    sampler: Literal["bayesian", "quasirandom"] = Field(
-        default="bayesian", description="learns from the runs, or spreads them evenly"
+    sampler: Literal["bayesian", "sigopt", "quasirandom"] = Field(
+        default="bayesian",
+        description="learns from the runs, does so by SigOpt's schedule, or spreads them evenly",
     )
     initial_runs: int | None = Field(
         default=None, ge=1, description="runs before the model is asked"
+    )
+    noise: Literal["learned", "given"] = Field(
+        default="learned", description="how much there is: learned, or the runs' standard errors"
+    )
+    per_cost: bool = Field(
+        default=False, description="seek improvement per second of a run, not per run"
+    )
+    earlier: str | None = Field(
+        default=None,
+        min_length=1,
+        description="a study in the same store that this one starts from: other data, say",
     )
 
 
@@ -374,5 +370,6 @@ class StudyFile(Table):
         "num_parameters": MetricSettings(),
     }
     space: dict[str, ParameterSettings] = Field(min_length=1)
+    constraints: list[str] = []
     optimizer: OptimizerSettings = OptimizerSettings()
     budget: BudgetSettings = BudgetSettings()

@@ -15,6 +15,7 @@ from limbeck.config.tables import (
     MetricSettings,
     OptimizerSettings,
     PriorSettings,
+    RangeSettings,
     Recipe,
     StudentSettings,
     StudyFile,
@@ -87,8 +88,10 @@ def first_error(error: ValidationError) -> str:
             near = _nearest(str(first["input"]), [*_LAYERS])
             rule = "must be 'first', 'last', 'spread' or a list like '0,2,5'"
             return f"{path}: {rule}, {got}{near}"
-        case _, ("space", _, "choice", "choices", _, _):
+        case _, ("space", _, *_, "choices" | "values", int(), _):
             return f"{path}: must be text, a finite number, true or false, {got}"
+        case "model_type" | "model_attributes_type", ("space", _, _, "when", _, "range"):
+            return f"{path}: must be an array of values, or a table with at_least, at_most, {got}"
         case _:
             rule = _RULES.get(kind) or first["msg"].replace("Input should be", "must be")
             return f"{path}: {rule}, {got}"
@@ -99,6 +102,12 @@ def _path(place: tuple[int | str, ...]) -> str:
     match place:
         case ("space", name, "choice", "choices", index, _):
             return f"space.{name}.choices[{index}]"
+        case ("space", name, _, "when", other, "values", index, _):
+            return f"space.{name}.when.{other}[{index}]"
+        case ("space", name, _, "when", other, "range", *keys):
+            return ".".join(["space", str(name), "when", str(other), *map(str, keys)])
+        case ("constraints", index):
+            return f"constraints[{index}]"
         case ("space", name, _, *rest):
             return ".".join(["space", str(name), *map(str, rest)])
         case (*table, "each", int(index)):
@@ -125,6 +134,8 @@ def _table_at(path: tuple[int | str, ...]) -> type[BaseModel]:
             return MetricSettings
         case ("space", _, _, "prior"):
             return PriorSettings
+        case ("space", _, _, "when", _, "range"):
+            return RangeSettings
         case ("space", _, kind):
             return _KINDS[str(kind)]
         case _:

@@ -79,25 +79,32 @@ def log_expected_hypervolume_improvement(
     """Return the logarithm of the expected hypervolume improvement; see the module's docstring.
 
     Args:
-        mean: An ``m x o`` array of posterior means, larger is better.
-        std: An ``m x o`` array of posterior standard deviations; 0 where the value is known.
+        mean: A ``... x m x o`` array of posterior means, larger is better.
+        std: A ``... x m x o`` array of posterior standard deviations; 0 where the value is known.
         boxes: What is left to be improved.
 
     Returns:
-        An ``m`` array; ``-inf`` where an improvement is impossible.
+        A ``... x m`` array; ``-inf`` where an improvement is impossible.
     """
-    log_sides = _log_expected_side(
-        mean[:, None, :], std[:, None, :], lower=boxes.lower[None], upper=boxes.upper[None]
+    log_volumes = sum(
+        _log_expected_side(
+            mean[..., i], std[..., i], lower=boxes.lower[:, i], upper=boxes.upper[:, i]
+        )
+        for i in range(mean.shape[-1])
     )
-    log_volumes: NDArray[np.float64] = log_sides.sum(axis=-1)
     return np.asarray(logsumexp(log_volumes, axis=-1))
 
 
 def log_probability_within(
     mean: NDArray[np.float64], std: NDArray[np.float64], threshold: float
 ) -> NDArray[np.float64]:
-    """Return ``log P(Y >= threshold)``, elementwise; ``std`` must be positive."""
+    """Return ``log P(Y >= threshold)``, elementwise; the deviations must be positive."""
     return np.asarray(log_ndtr((mean - threshold) / std))
+
+
+def log_average(logs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the logarithm of the average over the first axis of what has these logarithms."""
+    return np.asarray(logsumexp(logs, axis=0) - np.log(len(logs)))
 
 
 def _log_expected_side(
@@ -107,15 +114,27 @@ def _log_expected_side(
     lower: NDArray[np.float64],
     upper: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Return ``log E[(min(Y, upper) - lower)+]``, elementwise; the arguments are broadcast."""
+    """Return ``log E[(min(Y, upper) - lower)+]`` of ``K`` boxes, a ``... x m x K`` array."""
     with np.errstate(divide="ignore"):
-        certain = np.log(np.maximum(np.minimum(mean, upper) - lower, 0.0))
-        spread = np.where(std > 0, std, 1.0)
-        log_scale = np.log(spread)
-        from_lower = log_scale + _log_h((mean - lower) / spread)
-        from_upper = log_scale + _log_h((mean - upper) / spread)
-        uncertain = from_lower + np.log(-np.expm1(np.minimum(from_upper - from_lower, 0.0)))
-    return np.where(std > 0, uncertain, certain)
+        if not std.any():
+            return np.log(np.maximum(np.minimum(mean[..., None], upper) - lower, 0.0))
+        # Boxes share their sides: each is looked at once.
+        sides, places = np.unique(np.concatenate([lower, upper]), return_inverse=True)
+        from_lower, from_upper = (
+            _log_expected_improvement(mean, std, sides)[..., part] for part in np.split(places, 2)
+        )
+        return from_lower + np.log(-np.expm1(np.minimum(from_upper - from_lower, 0.0)))
+
+
+def _log_expected_improvement(
+    mean: NDArray[np.float64], std: NDArray[np.float64], best: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return ``log E[(Y - best)+]``, a ``... x m x b`` array, for each of ``b`` values."""
+    finite = np.isfinite(best)
+    logs = np.full((*mean.shape, len(best)), -np.inf)
+    u = (mean[..., None] - best[finite]) / std[..., None]
+    logs[..., finite] = np.log(std)[..., None] + _log_h(u)
+    return logs
 
 
 def _log_h(u: NDArray[np.float64]) -> NDArray[np.float64]:

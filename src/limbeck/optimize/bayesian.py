@@ -1,39 +1,32 @@
 """Learns from the runs so far which parameters improve the frontier most."""
 
 import itertools
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 
-import moocore
 import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
 from limbeck.errors import ConfigError
-from limbeck.metrics import Metric, Role, is_usable, optimized
-from limbeck.optimize.acquisition import (
-    improvement_boxes,
-    log_expected_hypervolume_improvement,
-    log_probability_within,
-)
-from limbeck.optimize.beliefs import Beliefs, Prediction, encode_all, learn
-from limbeck.optimize.candidates import Acquisition, Candidate, CandidateSearch
+from limbeck.metrics import Metric, Role
+from limbeck.optimize.beliefs import Learner
+from limbeck.optimize.candidates import Candidate, CandidateSearch
 from limbeck.optimize.quasirandom import QuasirandomSampler, allowed_points
 from limbeck.optimize.sampler import KnownMetrics, Sampler, allowed_known_values, identity
 from limbeck.optimize.surrogate import one_thread
+from limbeck.optimize.transfer import Experience, experience
+from limbeck.optimize.worth import find_worth, log_success, stacked_units
 from limbeck.runs import Run, RunState
 from limbeck.space import Parameters, SearchSpace, Value
 
 _REFERENCE_SAMPLE = 256
-_PRIOR_WEIGHT = 2.5
-"""``beta`` of Hvarfner et al., who take a tenth of the budget: so it is right for some 25 runs.
-
-It does not follow the budget, which may be raised later. A larger one gains little where the prior
-is right, since the first runs follow it anyway, and takes much longer to overcome a wrong one.
-"""
+_INITIAL_RUNS = 5
+_RUNS_AFTER_EARLIER = 3
 
 
+@dataclass(frozen=True)
 class BayesianSampler(Sampler):
     """Quasirandom runs first, then those that are expected to improve the frontier most.
 
@@ -43,6 +36,11 @@ class BayesianSampler(Sampler):
     - While no run is within every threshold, the probability to be so.
     - After that, the expected hypervolume improvement, times the probability that the unknown
       constraint metrics are within their thresholds.
+
+    Either is multiplied by the probability that such a student can be made at all, once a run was
+    infeasible; and divided by the seconds that it is expected to take, if costs count. What counts
+    is the median over the surrogates' hyperparameters: their mean would follow the set that knows
+    least, and with it look for luck in the corners of the space.
 
     The frontier to be improved is that of the surrogates' means at the finished runs: with noise, a
     lucky value would otherwise stand for good and forbid to look near it again. Pending runs take
@@ -59,194 +57,162 @@ class BayesianSampler(Sampler):
     larger than the baseline could never be suggested, however accurate.
 
     Parameters come from the quasirandom sequence while there is too little to learn from: fewer
-    than two finished runs with a value, for any of the unknown metrics.
+    than two finished runs with a value of each unknown metric, or none with different ones. If runs
+    were infeasible by then, it is rather the point of such a sequence where a student can most
+    probably be made.
 
-    Args:
+    Attributes:
         space: Where to search.
         metrics: What to search for; at least one is optimized, and at least one is unknown.
         known: Computes the known metrics.
         baseline: Parameters of the first run, if it is not the sampler's to choose.
         seed: Of all chance in the sampler.
         initial_runs: How many runs, pending ones included and failed ones not, come from the
-            quasirandom sequence. If None, one more than there are parameters, which is what it
-            takes to see the slope along each of them, but at least five.
+            quasirandom sequence, or the earlier study's frontier. If None, 5, or 3 after an earlier
+            study: with several sets of hyperparameters so few already say where not to look.
         log_known: Whether known metrics are judged by their logarithm, so that halving the size is
             worth as much for a small student as for a large one; by their own value otherwise.
-
-    Raises:
-        ConfigError: If no metric is optimized or none is unknown, ``initial_runs`` is not
-            positive, or the baseline breaks a constraint of the space.
-        ParameterError: If the baseline is not of the space.
+        given_noise: Whether the runs' standard errors, where there are any, are the noise; it is
+            learned otherwise. What is told of noise is right only if it differs from run to run:
+            not the error that all runs share which answer the same questions.
+        per_cost: Whether runs that take less time are preferred: improvement per second.
+        earlier: Runs of an earlier study of these parameters and metrics, with other data or
+            another teacher. Its frontier is tried first, and its metrics are what the surrogates
+            expect, as far as the new runs agree.
     """
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        metrics: Sequence[Metric],
-        *,
-        known: KnownMetrics,
-        baseline: Parameters | None,
-        seed: int,
-        initial_runs: int | None = None,
-        log_known: bool = True,
-    ) -> None:
-        judged = tuple(metric for metric in metrics if metric.role is not Role.STORE)
-        _check(judged, initial_runs)
-        self._space = space
-        self._metrics = judged
-        self._known = known
-        self._seed = seed
-        self._initial_runs = initial_runs or max(5, len(space.parameters) + 1)
-        self._log_known = log_known
-        self._quasirandom = QuasirandomSampler(
-            space, judged, known=known, baseline=baseline, seed=seed
-        )
+    space: SearchSpace
+    metrics: Sequence[Metric]
+    _: KW_ONLY
+    known: KnownMetrics
+    baseline: Parameters | None
+    seed: int
+    initial_runs: int | None = None
+    log_known: bool = True
+    given_noise: bool = False
+    per_cost: bool = False
+    earlier: Sequence[Run] = ()
+
+    def __post_init__(self) -> None:
+        """Check what can be searched for.
+
+        Raises:
+            ConfigError: If no metric is optimized or none is unknown, ``initial_runs`` is not
+                positive, or the baseline breaks a constraint of the space.
+            ParameterError: If the baseline is not of the space.
+        """
+        if not any(metric.role is Role.OPTIMIZE for metric in self._judged):
+            raise ConfigError(
+                "a search needs a metric to optimize, but got "
+                f'{[metric.name for metric in self._judged]}; give one the role "optimize"'
+            )
+        if all(metric.known for metric in self._judged):
+            raise ConfigError(
+                "a Bayesian search needs a metric that is not known, but all of "
+                f"{[metric.name for metric in self._judged]} are; use the quasirandom sampler"
+            )
+        if self.initial_runs is not None and self.initial_runs < 1:
+            raise ConfigError(f"initial_runs must be at least 1, but got {self.initial_runs}")
+        _ = self._quasirandom
 
     @override
     def suggest(self, runs: Sequence[Run]) -> dict[str, Value]:
         ordered = sorted(runs, key=lambda run: run.number)
-        if sum(run.state is not RunState.FAILED for run in ordered) < self._initial_runs:
-            return self._quasirandom.suggest(ordered)
+        counted = sum(run.state is not RunState.FAILED for run in ordered)
         with one_thread():
+            if counted < self._awaited or not self._has_begun(ordered):
+                return self._without_beliefs(ordered)
             best = self._best_candidate(ordered)
-        # Without a candidate the quasirandom sequence looks more patiently before it gives up.
-        return self._quasirandom.suggest(ordered) if best is None else best.parameters
+            return self._without_beliefs(ordered) if best is None else best.parameters
+
+    def _without_beliefs(self, ordered: Sequence[Run]) -> dict[str, Value]:
+        """Return the next of the earlier study's frontier, or of the quasirandom sequence."""
+        taken = {identity(self.space, run.parameters) for run in ordered}
+        for parameters in self._experience.best if self._has_begun(ordered) else ():
+            if identity(self.space, parameters) not in taken and self._is_allowed(parameters):
+                return self.space.validate(parameters)
+        return self._quasirandom.suggest(ordered)
+
+    def _has_begun(self, runs: Sequence[Run]) -> bool:
+        """Whether there is a run of the baseline, if there is one."""
+        return self.baseline is None or identity(self.space, self.baseline) in {
+            identity(self.space, run.parameters) for run in runs
+        }
+
+    def _is_allowed(self, parameters: Parameters) -> bool:
+        values = allowed_known_values(
+            parameters, space=self.space, metrics=self._judged, known=self.known
+        )
+        return values is not None
+
+    @property
+    def _awaited(self) -> int:
+        """How many runs come before the first that is learned from."""
+        if self.initial_runs is not None:
+            return self.initial_runs
+        return _RUNS_AFTER_EARLIER if self._experience.best else _INITIAL_RUNS
 
     def _best_candidate(self, ordered: Sequence[Run]) -> Candidate | None:
-        beliefs = learn(
-            ordered,
-            space=self._space,
-            metrics=self._metrics,
-            seed=self._seed,
-            log_known=self._log_known,
-        )
-        if beliefs is None:
-            return None
         search = CandidateSearch(
-            space=self._space,
-            metrics=self._metrics,
-            known=self._known,
-            taken=frozenset(identity(self._space, run.parameters) for run in ordered),
-            rng=np.random.default_rng([self._seed, len(ordered)]),
+            space=self.space,
+            metrics=self._judged,
+            known=self.known,
+            taken=frozenset(identity(self.space, run.parameters) for run in ordered),
+            rng=np.random.default_rng([self.seed, len(ordered)]),
         )
-        acquisition, near = self._acquisition(ordered, beliefs)
-        weight = _PRIOR_WEIGHT / max(len(values) for values in beliefs.seen.values())
-
-        def with_priors(candidates: Sequence[Candidate]) -> NDArray[np.float64]:
-            return acquisition(candidates) + weight * self._space.log_prior(_units(candidates))
-
-        return search.best(with_priors, near)
-
-    def _acquisition(
-        self, runs: Sequence[Run], beliefs: Beliefs
-    ) -> tuple[Acquisition, list[Parameters]]:
-        """Return what to maximize, and the parameters of good runs to look near to."""
-        unknown = [metric for metric in self._metrics if not metric.known]
-        finished = [run for run in runs if run.state is RunState.FINISHED]
-        bounded = [metric for metric in unknown if metric.threshold is not None]
-        if bounded and not any(is_usable(self._metrics, run.values) for run in finished):
-            return (
-                lambda candidates: _log_within(_predict(beliefs, candidates), bounded),
-                [run.parameters for run in finished],
+        beliefs = self._learner.learn(ordered)
+        if beliefs is not None:
+            worth = find_worth(
+                ordered,
+                beliefs,
+                space=self.space,
+                metrics=self._judged,
+                known_sample=self._known_sample,
             )
-        steering = optimized(self._metrics)
-        constraining = [metric for metric in unknown if metric.role is Role.CONSTRAIN]
-        frontier, outcomes = self._expected_frontier(runs, beliefs)
-        known = [*self._known_sample, *(run.values for run in runs)]
-        reference = np.array([beliefs.reference(metric, known) for metric in steering])
-        boxes = improvement_boxes(outcomes, reference)
+            return search.best(worth, worth.near)
+        success = self._learner.success(ordered)
+        if success is None:
+            return None
 
-        def log_worth(candidates: Sequence[Candidate]) -> NDArray[np.float64]:
-            prediction = _predict(beliefs, candidates)
-            mean, std = _stacked(prediction, steering)
-            improvement = log_expected_hypervolume_improvement(mean, std, boxes)
-            return improvement + _log_within(prediction, constraining)
+        def chance(candidates: Sequence[Candidate]) -> NDArray[np.float64]:
+            return log_success(success, stacked_units(candidates))
 
-        return log_worth, [run.parameters for run in frontier]
+        return search.best_of_spread(chance)
 
-    def _expected_frontier(
-        self, runs: Sequence[Run], beliefs: Beliefs
-    ) -> tuple[list[Run], NDArray[np.float64]]:
-        """Return the runs that are expected to be on the frontier, with their ``f x o`` outcomes.
+    @cached_property
+    def _judged(self) -> tuple[Metric, ...]:
+        return tuple(metric for metric in self.metrics if metric.role is not Role.STORE)
 
-        Pending runs take part, and constraint metrics count with their means.
-        """
-        hopeful = [
-            run
-            for run in runs
-            if (run.state is RunState.FINISHED or not run.state.ended) and self._is_complete(run)
-        ]
-        if not hopeful:
-            return [], np.empty((0, len(optimized(self._metrics))))
-        prediction = beliefs.predict(
-            encode_all(self._space, hopeful), [run.values for run in hopeful]
-        )
-        outcomes, _ = _stacked(prediction, optimized(self._metrics))
-        within = np.ones(len(hopeful), dtype=bool)
-        for metric in self._metrics:
-            if metric.role is Role.CONSTRAIN and metric.threshold is not None:
-                within &= prediction[metric.name][0] >= beliefs.scaled(metric, metric.threshold)
-        kept = np.flatnonzero(within)
-        kept = kept[moocore.is_nondominated(outcomes[kept], maximise=True)]
-        return [hopeful[i] for i in kept], outcomes[kept]
-
-    def _is_complete(self, run: Run) -> bool:
-        """Whether all metrics of a finished run, or the known ones of a pending one, are finite."""
-        return all(
-            math.isfinite(run.values.get(metric.name, math.nan))
-            for metric in self._metrics
-            if metric.known or run.state.ended
+    @cached_property
+    def _quasirandom(self) -> QuasirandomSampler:
+        return QuasirandomSampler(
+            self.space, self._judged, known=self.known, baseline=self.baseline, seed=self.seed
         )
 
     @cached_property
-    def _known_sample(self) -> list[dict[str, float]]:
+    def _experience(self) -> Experience:
+        return experience(self.earlier, space=self.space, metrics=self._judged, seed=self.seed)
+
+    @cached_property
+    def _learner(self) -> Learner:
+        return Learner(
+            space=self.space,
+            metrics=self._judged,
+            seed=self.seed,
+            log_known=self.log_known,
+            given_noise=self.given_noise,
+            per_cost=self.per_cost,
+            earlier=self._experience.surrogates,
+        )
+
+    @cached_property
+    def _known_sample(self) -> Sequence[Mapping[str, float]]:
         """Known metrics at points spread over the space: a constant of the sampler."""
         # A narrow prior would hide the range, and with it all that is beyond the reference point.
-        space = self._space.without_priors()
-        points = allowed_points(space, self._metrics, known=self._known, seed=self._seed)
+        space = self.space.without_priors()
+        points = allowed_points(space, self._judged, known=self.known, seed=self.seed)
         sample = [
-            allowed_known_values(point, space=space, metrics=self._metrics, known=self._known)
+            allowed_known_values(point, space=space, metrics=self._judged, known=self.known)
             for point in itertools.islice(points, _REFERENCE_SAMPLE)
         ]
         return [values for values in sample if values is not None]
-
-
-def _check(judged: Sequence[Metric], initial_runs: int | None) -> None:
-    if not any(metric.role is Role.OPTIMIZE for metric in judged):
-        raise ConfigError(
-            "a search needs a metric to optimize, but got "
-            f'{[metric.name for metric in judged]}; give one the role "optimize"'
-        )
-    if all(metric.known for metric in judged):
-        raise ConfigError(
-            "a Bayesian search needs a metric that is not known, but all of "
-            f"{[metric.name for metric in judged]} are; use the quasirandom sampler"
-        )
-    if initial_runs is not None and initial_runs < 1:
-        raise ConfigError(f"initial_runs must be at least 1, but got {initial_runs}")
-
-
-def _units(candidates: Sequence[Candidate]) -> NDArray[np.float64]:
-    return np.stack([candidate.unit for candidate in candidates])
-
-
-def _predict(beliefs: Beliefs, candidates: Sequence[Candidate]) -> Prediction:
-    return beliefs.predict(_units(candidates), [candidate.known for candidate in candidates])
-
-
-def _stacked(
-    prediction: Prediction, metrics: Sequence[Metric]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return means and standard deviations, two ``m x o`` arrays."""
-    means, stds = zip(*(prediction[metric.name] for metric in metrics), strict=True)
-    return np.stack(means, axis=1), np.stack(stds, axis=1)
-
-
-def _log_within(prediction: Prediction, metrics: Sequence[Metric]) -> NDArray[np.float64]:
-    """Return the log probability that all the unknown metrics are within their thresholds."""
-    logs = [
-        log_probability_within(*prediction[metric.name], metric.larger_is_better(metric.threshold))
-        for metric in metrics
-        if metric.threshold is not None
-    ]
-    return np.asarray(np.sum(logs, axis=0))

@@ -1,4 +1,4 @@
-"""What is believed of all metrics of a study at any parameters, once there are runs to learn from.
+"""What is believed of a study at any parameters, once there are runs to learn from.
 
 Larger is better throughout: values to be minimized are negated on their way in.
 """
@@ -13,45 +13,58 @@ from numpy.typing import NDArray
 
 from limbeck.errors import ConfigError
 from limbeck.metrics import Metric
-from limbeck.optimize.surrogate import Surrogate, lessons
+from limbeck.optimize.lessons import (
+    Lessons,
+    cost_lessons,
+    encode_all,
+    metric_lessons,
+    success_lessons,
+)
+from limbeck.optimize.surrogate import Surrogate
 from limbeck.runs import Run
 from limbeck.space import SearchSpace
 
 _REFERENCE_MARGIN = 0.1
+_SUCCESS_SALT = 1001
+_COST_SALT = 1002
 
 Prediction: TypeAlias = Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
-"""Mean and standard deviation by metric, two ``m`` arrays each; known metrics have deviation 0."""
+"""Means and standard deviations by metric, two ``s x m`` arrays each, for ``s`` hyperparameters."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Beliefs:
-    """The surrogates of the unknown metrics beside the values of the known ones.
+    """The surrogates of what is unknown, beside the values of the known metrics.
 
     Attributes:
         metrics: All metrics that steer or bound the search.
         surrogates: One for each unknown metric, by name.
         seen: For each unknown metric, by name, the values that its surrogate was taught.
+        success: Of 1 where a student can be made and 0 where not; None if all could be made.
+        log_cost: Of the logarithm of a run's seconds; None if costs do not count.
         log_known: Whether known metrics are judged by their logarithm.
     """
 
     metrics: Sequence[Metric]
     surrogates: Mapping[str, Surrogate]
-    seen: Mapping[str, Sequence[float]]
+    seen: Mapping[str, NDArray[np.float64]]
+    success: Surrogate | None
+    log_cost: Surrogate | None
     log_known: bool
 
     def predict(
         self, units: NDArray[np.float64], known: Sequence[Mapping[str, float]]
     ) -> Prediction:
-        """Return what is expected of ``m`` students.
+        """Return what is expected of ``m`` students; known metrics have deviation 0.
 
         Args:
             units: An ``m x d`` array of points in the unit cube.
             known: Their ``m`` values of the known metrics.
         """
-        prediction = {name: s.posterior(units) for name, s in self.surrogates.items()}
+        prediction = {name: s.posteriors(units) for name, s in self.surrogates.items()}
         for metric in self.metrics:
             if metric.known:
-                exact = np.array([self.scaled(metric, values[metric.name]) for values in known])
+                exact = np.array([[self.scaled(metric, values[metric.name]) for values in known]])
                 prediction[metric.name] = exact, np.zeros_like(exact)
         return prediction
 
@@ -66,14 +79,15 @@ class Beliefs:
         if value <= 0:
             raise ConfigError(
                 "known metrics that are judged by their logarithm must be positive, but got "
-                f"{metric.name} = {value}; use log_known = False"
+                f"{metric.name} = {value}; give the sampler log_known=False"
             )
         return metric.larger_is_better(math.log(value))
 
     def reference(self, metric: Metric, known: Sequence[Mapping[str, float]]) -> float:
         """Return the value that is just not of use: the threshold, if there is one.
 
-        Else it is a tenth of the range worse than the worst value; see `BayesianSampler`.
+        Else it is a tenth of the range worse than the worst value, squeezed as the surrogate was
+        taught it; see `BayesianSampler`.
 
         Args:
             metric: An optimized metric.
@@ -86,41 +100,84 @@ class Beliefs:
             if metric.known
             else self.seen[metric.name]
         )
-        worst = min(values)
-        spread = max(values) - worst or abs(worst) or 1.0
+        worst = float(min(values))
+        spread = float(max(values)) - worst or abs(worst) or 1.0
         return worst - _REFERENCE_MARGIN * spread
 
 
-def learn(
-    runs: Sequence[Run],
-    *,
-    space: SearchSpace,
-    metrics: Sequence[Metric],
-    seed: int,
-    log_known: bool,
-) -> Beliefs | None:
-    """Fit a surrogate for each unknown metric, or return None if one has too little to learn from.
+@dataclass(frozen=True, kw_only=True)
+class Learner:
+    """Makes beliefs of runs.
 
-    Args:
-        runs: All runs; the pending ones are believed to become what is expected of them.
+    Attributes:
         space: The search space.
         metrics: All metrics that steer or bound the search.
         seed: See `Surrogate.fit`.
         log_known: See `Beliefs`.
+        given_noise: Whether to believe the runs' standard errors, where there are any, or to learn
+            how much noise there is.
+        per_cost: Whether costs count.
+        earlier: What an earlier study taught of unknown metrics, by name.
     """
-    taught = {metric.name: lessons(runs, metric) for metric in metrics if not metric.known}
-    if not all(taught.values()):
-        return None
-    pending = [run for run in runs if not run.state.ended]
-    surrogates = {}
-    for name, pairs in taught.items():
-        values = np.array([value for _, value in pairs])
-        fitted = Surrogate.fit(encode_all(space, [run for run, _ in pairs]), values, seed=seed)
-        surrogates[name] = fitted.believing(encode_all(space, pending)) if pending else fitted
-    seen = {name: [value for _, value in pairs] for name, pairs in taught.items()}
-    return Beliefs(metrics=metrics, surrogates=surrogates, seen=seen, log_known=log_known)
 
+    space: SearchSpace
+    metrics: Sequence[Metric]
+    seed: int
+    log_known: bool
+    given_noise: bool
+    per_cost: bool
+    earlier: Mapping[str, Surrogate]
 
-def encode_all(space: SearchSpace, runs: Sequence[Run]) -> NDArray[np.float64]:
-    """Return the ``n x d`` array of the runs' points in the unit cube."""
-    return np.stack([space.encode(run.parameters) for run in runs])
+    def learn(self, runs: Sequence[Run]) -> Beliefs | None:
+        """Fit a surrogate for all that is unknown; None if there is too little to learn from.
+
+        There is, if a metric has not two values yet, or no metric has different ones, as of
+        students that all answer nothing: sure of nothing but its ignorance, a surrogate would lead
+        to the corners of the space.
+
+        Args:
+            runs: All runs; the pending ones are believed to become what is expected of them.
+        """
+        unknown = [metric for metric in self.metrics if not metric.known]
+        lessons = {metric.name: metric_lessons(runs, metric, self.space) for metric in unknown}
+        found = {name: taught for name, taught in lessons.items() if taught is not None}
+        if len(found) < len(lessons) or all(np.ptp(taught.y) == 0 for taught in found.values()):
+            return None
+        surrogates = {
+            name: self._fit(taught, runs, salt=salt, earlier=self.earlier.get(name))
+            for salt, (name, taught) in enumerate(found.items())
+        }
+        costs = cost_lessons(runs, self.space) if self.per_cost else None
+        return Beliefs(
+            metrics=self.metrics,
+            surrogates=surrogates,
+            seen={name: taught.y for name, taught in found.items()},
+            success=self.success(runs),
+            log_cost=None if costs is None else self._fit(costs, runs, salt=_COST_SALT),
+            log_known=self.log_known,
+        )
+
+    def success(self, runs: Sequence[Run]) -> Surrogate | None:
+        """Fit where students can be made; None if all could be made."""
+        unknown = [metric for metric in self.metrics if not metric.known]
+        taught = success_lessons(runs, unknown, self.space)
+        return None if taught is None else self._fit(taught, runs, salt=_SUCCESS_SALT)
+
+    def _fit(
+        self,
+        lessons: Lessons,
+        runs: Sequence[Run],
+        *,
+        salt: int,
+        earlier: Surrogate | None = None,
+    ) -> Surrogate:
+        surrogate = Surrogate.fit(
+            lessons.X,
+            lessons.y,
+            # What is unknown of one metric has nothing to do with what is of another.
+            seed=self.seed + salt,
+            errors=lessons.errors if self.given_noise else None,
+            earlier=earlier,
+        )
+        pending = [run for run in runs if not run.state.ended]
+        return surrogate.believing(encode_all(self.space, pending)) if pending else surrogate

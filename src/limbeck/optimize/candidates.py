@@ -92,6 +92,12 @@ class CandidateSearch:
                 worth = np.concatenate([worth, acquisition(found)])
         return pool[int(np.argmax(worth))]
 
+    def best_of_spread(self, acquisition: Acquisition) -> Candidate | None:
+        """Return the best of points that are spread over the space, or None if none is allowed."""
+        spread = (self.space.decode(unit) for unit in self._spread_points())
+        pool = self._admit(spread, set(self.taken))
+        return pool[int(np.argmax(acquisition(pool)))] if pool else None
+
     def _spread_points(self) -> NDArray[np.float64]:
         """Return quasirandom points of the unit cube, the first half of them as priors say."""
         points = itertools.islice(sobol_points(self.space.dimension, self.rng), _SOBOL_POINTS)
@@ -116,14 +122,23 @@ class CandidateSearch:
         return admitted
 
     def _mutant(self, parent: Parameters, step: float) -> dict[str, Value]:
-        """Return the parent's parameters with one or two of them changed."""
-        parameters = [p for p in self.space.parameters if p.count != 1]
+        """Return the parent's parameters with one or two of them changed.
+
+        What becomes active by it gets a value by chance; what becomes inactive goes.
+        """
+        parameters = [p for p in self.space.parameters if p.count != 1 and p.name in parent]
         count = min(int(self.rng.integers(1, 3)), len(parameters))
         mutant = dict(parent)
         for index in self.rng.choice(len(parameters), size=count, replace=False):
             parameter = parameters[index]
             mutant[parameter.name] = self._neighbour(parameter, parent[parameter.name], step)
-        return mutant
+
+        def value_of(parameter: Parameter) -> Value:
+            if parameter.name in mutant:
+                return mutant[parameter.name]
+            return parameter.decode(self.rng.uniform(size=parameter.width).tolist())
+
+        return self.space.complete(value_of)
 
     def _neighbour(self, parameter: Parameter, value: Value, step: float) -> Value:
         """Return another value: a random other choice, or a normal step of at least one cell."""

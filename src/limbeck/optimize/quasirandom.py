@@ -1,7 +1,7 @@
 """Points spread over the search space as its priors say, else evenly, whatever the results."""
 
-import itertools
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from limbeck.errors import ConfigError, ExhaustedError
 from limbeck.metrics import Metric
 from limbeck.optimize.sampler import Identity, KnownMetrics, Sampler, allowed_known_values, identity
 from limbeck.runs import Run
-from limbeck.space import Choice, Integer, Parameter, Parameters, SearchSpace, Value
+from limbeck.space import Parameters, SearchSpace, Value
 
 _BLOCK = 64  # A power of two: Sobol points are balanced in such blocks.
 _PATIENCE = 2**14  # Points in a row without a new allowed one, after which we stop drawing.
@@ -49,7 +49,8 @@ class QuasirandomSampler(Sampler):
         self._space = space
         self._baseline = None if baseline is None else _checked_baseline(space, baseline)
         # The sequence depends on nothing but the arguments; what was drawn is kept only for speed.
-        self._stream = allowed_points(space, metrics, known=known, seed=seed)
+        self._stream = partial(allowed_points, space, metrics, known=known, seed=seed)
+        self._left = self._stream()
         self._drawn: list[tuple[Identity, dict[str, Value]]] = []
 
     @override
@@ -67,9 +68,14 @@ class QuasirandomSampler(Sampler):
 
     def _points(self) -> Iterator[tuple[Identity, dict[str, Value]]]:
         yield from self._drawn
-        for point in self._stream:
-            self._drawn.append((identity(self._space, point), point))
-            yield self._drawn[-1]
+        try:
+            for point in self._left:
+                self._drawn.append((identity(self._space, point), point))
+                yield self._drawn[-1]
+        except (Exception, KeyboardInterrupt):
+            # A generator that raised is over; what `known` could not compute, it may the next time.
+            self._drawn, self._left = [], self._stream()
+            raise
 
 
 def allowed_points(
@@ -100,7 +106,7 @@ def allowed_points(
                 yield point
     if space.count is None or space.count > _PATIENCE:
         return
-    rest = [point for point in _every_point(space) if identity(space, point) not in seen]
+    rest = [point for point in space.points() if identity(space, point) not in seen]
     for index in np.random.default_rng(seed).permutation(len(rest)):
         point = rest[index]
         if allowed_known_values(point, space=space, metrics=metrics, known=known) is not None:
@@ -123,20 +129,3 @@ def _checked_baseline(space: SearchSpace, baseline: Parameters) -> dict[str, Val
             f"{violated!r}; change the baseline's parameters"
         )
     return checked
-
-
-def _every_point(space: SearchSpace) -> Iterator[dict[str, Value]]:
-    values = [_every_value(parameter) for parameter in space.parameters]
-    for combination in itertools.product(*values):
-        yield dict(zip(space.names, combination, strict=True))
-
-
-def _every_value(parameter: Parameter) -> Sequence[Value]:
-    if isinstance(parameter, Choice):
-        return parameter.choices
-    if isinstance(parameter, Integer):
-        return range(parameter.low, parameter.high + 1, parameter.step)
-    if parameter.step is None:
-        return [parameter.low]
-    values = [parameter.low + i * parameter.step for i in range(parameter.count or 0)]
-    return [parameter.validate(min(value, parameter.high)) for value in values]

@@ -12,7 +12,7 @@ from limbeck.space import Parameters, SearchSpace, Value
 KnownMetrics: TypeAlias = Callable[[Parameters], Mapping[str, float]]
 """Values of all known metrics, by name; raises `InfeasibleError` where no such student exists."""
 
-Identity: TypeAlias = tuple[tuple[bool, Value], ...]
+Identity: TypeAlias = tuple[tuple[str, bool, Value], ...]
 
 
 class Sampler(Protocol):
@@ -47,10 +47,13 @@ class Sampler(Protocol):
 def identity(space: SearchSpace, parameters: Parameters) -> Identity:
     """Return a key that is the same for the same parameters, whatever their order and types.
 
+    Points of the unit cube that differ in inactive coordinates alone have the same parameters.
+
     Raises:
         ParameterError: If they are not of the space.
     """
-    return tuple((isinstance(v, bool), v) for v in space.validate(parameters).values())
+    values = space.validate(parameters)
+    return tuple((name, isinstance(value, bool), value) for name, value in values.items())
 
 
 def allowed_known_values(

@@ -79,8 +79,8 @@ class SigOptSampler(Sampler):
             other parameters, but at least 4 and at most 100.
 
     Raises:
-        ConfigError: If not exactly two metrics are optimized, or the baseline breaks a constraint
-            of the space.
+        ConfigError: If not exactly two metrics are optimized, ``initial_runs`` is not positive, or
+            the baseline breaks a constraint of the space.
         ParameterError: If the baseline is not of the space.
     """
 
@@ -106,7 +106,10 @@ class SigOptSampler(Sampler):
         self._known = known
         self._seed = seed
         self._budget = budget
+        if initial_runs is not None and initial_runs < 1:
+            raise ConfigError(f"initial_runs must be at least 1, but got {initial_runs}")
         self._initial_runs = initial_runs or _initial_count(space)
+        self._baseline = baseline
         self._quasirandom = QuasirandomSampler(
             space, metrics, known=known, baseline=baseline, seed=seed
         )
@@ -116,7 +119,9 @@ class SigOptSampler(Sampler):
         ordered = sorted(runs, key=lambda run: run.number)
         observed = [run for run in ordered if run.state.ended and run.state is not RunState.FAILED]
         measured = [run for run in observed if self._is_measured(run)]
-        if len(observed) < self._initial_runs or len(measured) < 2:
+        taken = {identity(self._space, run.parameters) for run in ordered}
+        begun = self._baseline is None or identity(self._space, self._baseline) in taken
+        if not begun or len(observed) < self._initial_runs or len(measured) < 2:
             return self._quasirandom.suggest(ordered)
         with one_thread():
             best = self._best_candidate(ordered, observed, measured)

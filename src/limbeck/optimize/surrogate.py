@@ -1,24 +1,45 @@
-"""A Gaussian process that predicts one unknown metric from the parameters."""
+"""A Gaussian process that predicts one number from the parameters, and knows how little it knows.
+
+Observations are few, so that many lengthscales explain them about equally well. One best guess of
+them is overconfident: it is sure of what it merely did not see. Predictions therefore come from
+several sets of hyperparameters, drawn from the normal approximation of their posterior at its mode
+(the Laplace approximation; MacKay: "Information theory, inference, and learning algorithms", 2003,
+chapter 27). For that to be about normal, positive hyperparameters are on a log scale.
+"""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import deepcopy
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from botorch.fit import fit_gpytorch_mll
 from botorch.models import SingleTaskGP
-from botorch.models.utils.gpytorch_modules import get_covar_module_with_dim_scaled_prior
-from botorch.utils.sampling import manual_seed
+from botorch.utils.sampling import draw_sobol_normal_samples, manual_seed
+from gpytorch import settings
+from gpytorch.constraints import GreaterThan, Positive
+from gpytorch.kernels import RQKernel, ScaleKernel
+from gpytorch.likelihoods import GaussianLikelihood
+from gpytorch.means import ConstantMean, Mean
 from gpytorch.mlls import ExactMarginalLogLikelihood
+from gpytorch.priors import NormalPrior
 from numpy.typing import NDArray
-
-from limbeck.metrics import Metric
-from limbeck.runs import Run, RunState
+from typing_extensions import override
 
 _FIT_OPTIONS = {"maxiter": 200, "ftol": 1e-7}  # Of L-BFGS-B; its defaults take thrice the time.
-_FENCE = 5.0  # Distances from the lower quartile to the best value.
+_LARGEST = 12.0  # Hyperparameter, logarithms included; no prior expects anything like it.
+_FIT_POINTS = 256
+"""Hyperparameters are fitted to so many observations at most: the time grows with their cube."""
+_SAMPLES = 8
+_SAMPLED_POINTS = 200
+"""With more observations the hyperparameters are certain enough, and more samples are slow."""
+_LEAST_PRECISION = 1 / 3
+"""That of the prior of a lengthscale, the vaguest: so far at most samples are from the mode."""
+_DIFFERENCE = 1e-3
+_LEAST_NOISE = 1e-4
+_CHUNK = 64
+"""Points predicted at once: the posterior computes the covariance of all of them."""
 
 
 @contextmanager
@@ -37,24 +58,44 @@ def one_thread() -> Iterator[None]:
 
 
 class Surrogate:
-    """Posterior of one metric given observations of it; larger is better.
+    """Posterior of a number given observations of it, for each of ``s`` sets of hyperparameters.
 
     Values are standardized inside and come out on their own scale.
     """
 
-    def __init__(self, model: SingleTaskGP, *, offset: float, scale: float) -> None:
-        self._model = model
+    def __init__(
+        self, observations: "_Observations", samples: torch.Tensor, *, offset: float, scale: float
+    ) -> None:
+        self._observations = observations
+        self._samples = samples
         self._offset = offset
         self._scale = scale
+        self._model = observations.model(samples).eval()
 
     @classmethod
-    def fit(cls, X: NDArray[np.float64], y: NDArray[np.float64], *, seed: int) -> "Surrogate":
-        """Fit kernel and noise to observations.
+    def fit(
+        cls,
+        X: NDArray[np.float64],
+        y: NDArray[np.float64],
+        *,
+        seed: int,
+        errors: NDArray[np.float64] | None = None,
+        earlier: "Surrogate | None" = None,
+        sampled: bool = True,
+    ) -> "Surrogate":
+        """Fit kernel, mean and noise to observations.
 
         Args:
             X: An ``n x d`` array of points in the unit cube.
-            y: An ``n`` array of finite values, larger is better.
-            seed: Where to begin again if a fit does not converge.
+            y: An ``n`` array of finite values.
+            seed: Of the drawn hyperparameters, and of where to begin again if a fit does not
+                converge.
+            errors: An ``n`` array of the values' standard errors; if None, one noise level for all
+                of them is learned.
+            earlier: What was learned of such a number under other conditions. The observations are
+                expected to have its mean, times a weight and plus a shift that are learned with the
+                rest.
+            sampled: Whether hyperparameters are drawn; only the most likely ones count otherwise.
 
         Raises:
             botorch.exceptions.ModelFittingError: If no fit converges.
@@ -62,21 +103,39 @@ class Surrogate:
         """
         offset = float(np.mean(y))
         scale = float(np.std(y, ddof=1)) if np.ptp(y) > 0 else 1.0
-        model = SingleTaskGP(
-            train_X=torch.as_tensor(X, dtype=torch.float64),
-            train_Y=torch.as_tensor((y - offset) / scale, dtype=torch.float64)[:, None],
-            covar_module=get_covar_module_with_dim_scaled_prior(ard_num_dims=X.shape[1]),
-            outcome_transform=None,
+        observations = _Observations(
+            X=torch.as_tensor(X, dtype=torch.float64),
+            y=torch.as_tensor((y - offset) / scale, dtype=torch.float64)[None],
+            noise=None
+            if errors is None
+            else torch.as_tensor((errors / scale) ** 2).clamp_min(_LEAST_NOISE),
+            earlier=earlier,
         )
+        few = observations.some(_FIT_POINTS, seed=seed)
         with manual_seed(seed):
-            fit_gpytorch_mll(
-                ExactMarginalLogLikelihood(model.likelihood, model),
-                optimizer_kwargs={"options": _FIT_OPTIONS},
-            )
-        return cls(model, offset=offset, scale=scale)
+            mode = few.fitted()
+        if not sampled or len(y) > _SAMPLED_POINTS:
+            return cls(observations, mode[None], offset=offset, scale=scale)
+        samples = few.samples(mode, count=_SAMPLES, seed=seed)
+        return cls(observations, samples, offset=offset, scale=scale)
+
+    def posteriors(self, X: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return means and standard deviations of the noise-free number, by hyperparameters.
+
+        Args:
+            X: An ``m x d`` array of points in the unit cube.
+
+        Returns:
+            Two ``s x m`` arrays; the standard deviations are positive.
+        """
+        mean, variance = self._standardized(torch.as_tensor(X, dtype=torch.float64))
+        return (
+            self._offset + self._scale * mean.numpy(),
+            self._scale * variance.clamp_min(1e-18).sqrt().numpy(),
+        )
 
     def posterior(self, X: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return mean and standard deviation of the noise-free metric.
+        """Return mean and standard deviation of the noise-free number, over all hyperparameters.
 
         Args:
             X: An ``m x d`` array of points in the unit cube.
@@ -84,11 +143,8 @@ class Surrogate:
         Returns:
             Two ``m`` arrays; the standard deviations are positive.
         """
-        with torch.no_grad():
-            posterior = self._model.posterior(torch.as_tensor(X, dtype=torch.float64))
-            mean = posterior.mean.squeeze(-1).numpy()
-            std = posterior.variance.clamp_min(1e-18).sqrt().squeeze(-1).numpy()
-        return self._offset + self._scale * mean, self._scale * std
+        means, stds = self.posteriors(X)
+        return means.mean(axis=0), np.sqrt((stds**2).mean(axis=0) + means.var(axis=0))
 
     def believing(self, X: NDArray[np.float64]) -> "Surrogate":
         """Return a surrogate that has also seen, at pending points, just what it expects there.
@@ -100,55 +156,190 @@ class Surrogate:
             X: A ``p x d`` array of points in the unit cube; ``p`` may be 0.
         """
         points = torch.as_tensor(X, dtype=torch.float64)
-        with torch.no_grad():
-            expected = self._model.posterior(points).mean.squeeze(-1)
-        model = deepcopy(self._model)
-        model.set_train_data(  # type: ignore[operator]  # torch types a module's attributes so
-            inputs=torch.cat([model.train_inputs[0], points]),
-            targets=torch.cat([model.train_targets, expected]),
-            strict=False,
-        )
-        return Surrogate(model, offset=self._offset, scale=self._scale)
+        expected, _ = self._standardized(points)
+        believed = self._observations.with_more(points, expected)
+        return Surrogate(believed, self._samples, offset=self._offset, scale=self._scale)
+
+    def _standardized(self, X: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return means and variances, two ``s x m`` tensors."""
+        with torch.no_grad(), _exact(self._model):
+            # Each part by itself, since the covariances of all points with all are computed too.
+            parts = [self._model.posterior(part) for part in torch.split(X, _CHUNK)]
+            mean = torch.cat([part.mean for part in parts], dim=-2)
+            variance = torch.cat([part.variance for part in parts], dim=-2)
+        return mean.squeeze(-1), variance.squeeze(-1)
 
 
-def lessons(runs: Sequence[Run], metric: Metric) -> list[tuple[Run, float]]:
-    """Return what the runs teach about a metric: pairs of run and value, larger is better.
+@dataclass(frozen=True, kw_only=True)
+class _Observations:
+    """Standardized observations, and the model of them.
 
-    - A finished run teaches its value, and so does a stopped run that has one.
-    - An infeasible run, or a finished one whose value is missing or not finite, teaches the worst
-      value that any finished run has: it is to be avoided like that one.
-    - A failed run teaches nothing, as its failure is not the parameters' fault; nor does a stopped
-      run without a value, or a pending one.
-    - Nothing is taught before two runs have finished with a value.
-
-    One exploded loss must not flatten the differences among all others: values count only as far
-    below the lower quartile of the finished runs as five times its distance from the best; but a
-    value beyond the threshold stays beyond it.
+    Attributes:
+        X: An ``n x d`` tensor of points.
+        y: A ``1 x n`` or ``s x n`` tensor of values, the same or another for each of ``s`` sets of
+            hyperparameters.
+        noise: An ``n`` tensor of variances; None if they are to be learned.
+        earlier: See `Surrogate.fit`.
     """
-    measured: list[tuple[Run, float]] = []
-    without_value: list[Run] = []
-    for run in runs:
-        value = metric.larger_is_better(run.values.get(metric.name, math.nan))
-        if run.state in (RunState.FINISHED, RunState.STOPPED) and math.isfinite(value):
-            measured.append((run, value))
-        elif run.state in (RunState.FINISHED, RunState.INFEASIBLE):
-            without_value.append(run)
-    finished = [value for run, value in measured if run.state is RunState.FINISHED]
-    if len(finished) < 2:
-        return []
-    fence = _fence(finished, metric)
-    worst = max(min(finished), fence)
-    return [(run, max(value, fence)) for run, value in measured] + [
-        (run, worst) for run in without_value
-    ]
+
+    X: torch.Tensor
+    y: torch.Tensor
+    noise: torch.Tensor | None
+    earlier: Surrogate | None
+
+    def some(self, count: int, *, seed: int) -> "_Observations":
+        """Return the ``count`` observations that tell most: half are the best, half are random."""
+        n = len(self.X)
+        if n <= count:
+            return self
+        order = torch.argsort(self.y[0], descending=True, stable=True)
+        best, rest = order[: count // 2], order[count // 2 :]
+        drawn = np.random.default_rng(seed).choice(len(rest), count - count // 2, replace=False)
+        kept = torch.cat([best, rest[torch.as_tensor(drawn)]])
+        return replace(
+            self,
+            X=self.X[kept],
+            y=self.y[:, kept],
+            noise=None if self.noise is None else self.noise[kept],
+        )
+
+    def with_more(self, X: torch.Tensor, y: torch.Tensor) -> "_Observations":
+        """Return these and other observations, whose values depend on the hyperparameters."""
+        return replace(
+            self,
+            X=torch.cat([self.X, X]),
+            y=torch.cat([self.y.expand(len(y), -1), y], dim=-1),
+            noise=None
+            if self.noise is None
+            else torch.cat([self.noise, self.noise.median().expand(len(X))]),
+        )
+
+    def fitted(self) -> torch.Tensor:
+        """Return the most likely hyperparameters, a vector."""
+        model = self.model(None)
+        likelihood = ExactMarginalLogLikelihood(model.likelihood, model)
+        # A line search may try steps so large that no covariance matrix is positive definite.
+        bounds = {name: (-_LARGEST, _LARGEST) for name, _ in likelihood.named_parameters()}
+        fit_gpytorch_mll(likelihood, optimizer_kwargs={"options": _FIT_OPTIONS, "bounds": bounds})
+        return torch.cat([each.detach().reshape(-1) for each in model.parameters()])
+
+    def samples(self, mode: torch.Tensor, *, count: int, seed: int) -> torch.Tensor:
+        """Return hyperparameters from around the most likely ones, which come first.
+
+        Args:
+            mode: A ``p`` vector.
+            count: How many, ``s``.
+            seed: Of the drawing.
+
+        Returns:
+            An ``s x p`` tensor.
+        """
+        steps = _DIFFERENCE * torch.eye(len(mode), dtype=torch.float64)
+        model = self.model(torch.cat([mode + steps, mode - steps]))
+        likelihood = ExactMarginalLogLikelihood(model.likelihood, model)
+        with _exact(model):
+            output = model(*model.train_inputs)
+            total = likelihood(output, model.train_targets).sum()
+        slopes = torch.autograd.grad(total, list(model.parameters()))
+        forward, backward = torch.cat(
+            [slope.reshape(2 * len(mode), -1) for slope in slopes], dim=1
+        ).chunk(2)
+        hessian = len(self.X) * (backward - forward) / (2 * _DIFFERENCE)
+        precision, axes = torch.linalg.eigh((hessian + hessian.T) / 2)
+        deviation = precision.clamp_min(_LEAST_PRECISION).rsqrt()
+        normal = draw_sobol_normal_samples(len(mode), count - 1, dtype=torch.float64, seed=seed)
+        return torch.cat([mode[None], mode + normal * deviation @ axes.T])
+
+    def model(self, samples: torch.Tensor | None) -> SingleTaskGP:
+        """Return the model with each of the hyperparameters; if None, where a fit begins."""
+        count = 1 if samples is None else len(samples)
+        batch = torch.Size([count])
+        model = SingleTaskGP(
+            train_X=self.X.expand(count, -1, -1),
+            train_Y=self.y.expand(count, -1)[..., None],
+            train_Yvar=None if self.noise is None else self.noise.expand(count, -1)[..., None],
+            likelihood=_learned_noise(batch) if self.noise is None else None,
+            covar_module=_kernel(self.X.shape[1], batch),
+            mean_module=ConstantMean(batch_shape=batch)
+            if self.earlier is None
+            else _EarlierMean(self.earlier, batch),
+            outcome_transform=None,
+        )
+        if samples is not None:
+            parameters = list(model.parameters())
+            sizes = [each[0].numel() for each in parameters]
+            for each, values in zip(parameters, torch.split(samples, sizes, dim=1), strict=True):
+                each.data = values.reshape(each.shape).clone()
+        return model
 
 
-def _fence(finished: Sequence[float], metric: Metric) -> float:
-    """Return the value below which it no longer matters how bad a run was."""
-    quartile, best = float(np.quantile(finished, 0.25)), max(finished)
-    if quartile == best:
-        return -math.inf
-    fence = quartile - _FENCE * (best - quartile)
-    if metric.threshold is None:
-        return fence
-    return min(fence, metric.larger_is_better(metric.threshold))
+class _EarlierMean(Mean):  # type: ignore[misc]  # gpytorch is not typed
+    """A mean that follows what was learned under other conditions, as far as it is of use."""
+
+    def __init__(self, earlier: Surrogate, batch: torch.Size) -> None:
+        super().__init__()
+        self._earlier = earlier
+        self.weight = torch.nn.Parameter(torch.ones(*batch, 1))
+        self.shift = torch.nn.Parameter(torch.zeros(*batch, 1))
+        self.register_prior("weight_prior", NormalPrior(1.0, 0.5), "weight")
+        self.register_prior("shift_prior", NormalPrior(0.0, 1.0), "shift")
+
+    @override
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        # The points are the same for all hyperparameters.
+        mean, _ = self._earlier._standardized(x.reshape(-1, *x.shape[-2:])[0])
+        return self.weight * mean.mean(dim=0) + self.shift
+
+
+def _kernel(d: int, batch: torch.Size) -> ScaleKernel:
+    """Return a rational quadratic kernel with a lengthscale for each coordinate.
+
+    It is a mixture of Gaussian kernels of all scales, the narrower the larger its ``alpha`` is
+    (Rasmussen, Williams: "Gaussian processes for machine learning", 2006, eq. 4.19): so it is
+    learned whether the metric is smooth, as formulas are, or rough, as training is.
+
+    The prior of the lengthscales grows with their number, so that the function does not become the
+    more complicated, the more parameters there are. It is that of Hvarfner, Hellsten, Nardi:
+    "Vanilla Bayesian optimization performs great in high dimensions", ICML 2024, section 4, but its
+    median is halfway between their median and their mode, which is where they use it: they take
+    the one most likely lengthscale, on a linear scale.
+    """
+    quadratic = RQKernel(
+        ard_num_dims=d,
+        batch_shape=batch,
+        lengthscale_constraint=_positive(),
+        alpha_constraint=_positive(),
+    )
+    quadratic.register_prior(
+        "prior", NormalPrior(math.sqrt(2) + math.log(d) / 2 - 1.5, math.sqrt(3)), "raw_lengthscale"
+    )
+    quadratic.register_prior("alpha_prior", NormalPrior(1.0, 1.5), "raw_alpha")
+    kernel = ScaleKernel(quadratic, batch_shape=batch, outputscale_constraint=_positive())
+    kernel.register_prior("prior", NormalPrior(0.0, 1.0), "raw_outputscale")
+    return kernel
+
+
+def _learned_noise(batch: torch.Size) -> GaussianLikelihood:
+    """Return a likelihood with little noise, where a fit begins.
+
+    From much noise it would end where all is noise, which is often a maximum, but a lower one.
+    """
+    likelihood = GaussianLikelihood(
+        batch_shape=batch,
+        noise_constraint=GreaterThan(_LEAST_NOISE, transform=torch.exp, inv_transform=torch.log),
+    )
+    prior = NormalPrior(-5.0, 1.0)
+    likelihood.noise_covar.register_prior("prior", prior, "raw_noise")
+    likelihood.noise_covar.initialize(raw_noise=prior.mean)
+    return likelihood
+
+
+def _positive() -> Positive:
+    return Positive(transform=torch.exp, inv_transform=torch.log)
+
+
+@contextmanager
+def _exact(model: SingleTaskGP) -> Iterator[None]:
+    """Let gpytorch solve by Cholesky factors, however many observations there are."""
+    with settings.max_cholesky_size(model.train_targets.shape[-1] + _CHUNK):
+        yield

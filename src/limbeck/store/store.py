@@ -172,7 +172,13 @@ class Store:
             return load_runs(connection, runs.c.id == run_id)[0]
 
     def add_run(
-        self, study: str, parameters: Parameters, *, values: Mapping[str, float], owner: str | None
+        self,
+        study: str,
+        parameters: Parameters,
+        *,
+        values: Mapping[str, float],
+        owner: str | None,
+        outcome: Outcome | None = None,
     ) -> Run | None:
         """Add a run with the next number, if the budget is not used up.
 
@@ -181,6 +187,7 @@ class Store:
             parameters: Value of every searched parameter.
             values: Known metrics.
             owner: Who runs it: ``host:pid:start-time``. With None, it waits.
+            outcome: How it ended, if it has an owner and was carried out elsewhere.
 
         Returns:
             The run; None if the study has as many runs as its budget allows.
@@ -198,6 +205,8 @@ class Store:
                 now=self._clock(),
             )
             insert_values(connection, run_id, values, errors={})
+            if outcome is not None:
+                self._end(connection, run_id, outcome)
             return load_runs(connection, runs.c.id == run_id)[0]
 
     def end_run(self, study: str, number: int, outcome: Outcome, *, owner: str) -> None:
@@ -209,25 +218,27 @@ class Store:
             StoreError: If the run is not running, or ``owner`` is not who runs it.
         """
         with self._writing(study) as (connection, study_row):
-            run_id = find_owned_run(connection, study_row, number, owner).id
-            connection.execute(
-                runs.update()
-                .where(runs.c.id == run_id)
-                .values(
-                    state=outcome.state,
-                    owner="",
-                    ended=self._clock(),
-                    reason=outcome.reason,
-                    message=outcome.message,
-                    seconds=outcome.seconds,
-                )
+            self._end(connection, find_owned_run(connection, study_row, number, owner).id, outcome)
+
+    def _end(self, connection: Connection, run_id: int, outcome: Outcome) -> None:
+        connection.execute(
+            runs.update()
+            .where(runs.c.id == run_id)
+            .values(
+                state=outcome.state,
+                owner="",
+                ended=self._clock(),
+                reason=outcome.reason,
+                message=outcome.message,
+                seconds=outcome.seconds,
             )
-            insert_values(connection, run_id, outcome.values, errors=outcome.errors)
-            insert_rows(
-                connection,
-                artifacts,
-                [{"run_id": run_id} | asdict(artifact) for artifact in outcome.artifacts],
-            )
+        )
+        insert_values(connection, run_id, outcome.values, errors=outcome.errors)
+        insert_rows(
+            connection,
+            artifacts,
+            [{"run_id": run_id} | asdict(artifact) for artifact in outcome.artifacts],
+        )
 
     def heartbeat(self, study: str, *, owner: str) -> None:
         """Note that the owner is alive, on all of its running runs."""

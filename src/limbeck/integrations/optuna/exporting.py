@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -25,6 +25,7 @@ from limbeck.integrations.optuna.trials import (
     RUN,
     SECONDS,
     STATE,
+    STUDY,
 )
 from limbeck.metrics import Metric, Role, optimized
 from limbeck.runs import Run, RunState
@@ -53,7 +54,7 @@ def export_study(
 ) -> Exported:
     """Write a study into a storage of Optuna's; what an earlier export wrote is brought up to date.
 
-    Every run becomes a trial:
+    The user attribute ``limbeck_study`` says which study it is. Every run becomes a trial:
 
     - *Finished* is complete; fail, if a metric that it is judged by is missing or not
       finite: then it is of no use, but Optuna takes an infinite value for the best.
@@ -74,10 +75,12 @@ def export_study(
 
     Raises:
         NotFoundError: If the store has no such study.
-        ConfigError: If the storage has a study of the name that is not of these metrics.
+        ConfigError: If the storage has a study of the name that is not of these metrics, or that
+            no export of this study has made.
     """
-    config = stored_config(store, name)
-    study = _open_study(storage, study_name or name, optimized(config.metrics))
+    config, record = stored_config(store, name), store.study(name)
+    mark = {"name": name, "seed": record.seed, "created": record.created.isoformat()}
+    study = _open_study(storage, study_name or name, optimized(config.metrics), mark)
     there = {
         trial.user_attrs[RUN]: trial
         for trial in study.get_trials(deepcopy=False)
@@ -95,7 +98,9 @@ def export_study(
     return Exported(study=study, added=added, ended=ended)
 
 
-def _open_study(storage: BaseStorage, name: str, metrics: Sequence[Metric]) -> Study:
+def _open_study(
+    storage: BaseStorage, name: str, metrics: Sequence[Metric], mark: Mapping[str, Any]
+) -> Study:
     names = [metric.name for metric in metrics]
     directions = [StudyDirection[metric.goal.name] for metric in metrics]
     study = create_study(
@@ -108,6 +113,14 @@ def _open_study(storage: BaseStorage, name: str, metrics: Sequence[Metric]) -> S
             f"but the one that is there has other objectives: {', '.join(there)}; choose another "
             "study name"
         )
+    there_mark = study.user_attrs.get(STUDY)
+    if there_mark != mark and (there_mark or study.get_trials(deepcopy=False)):
+        whose = "an export of another study" if there_mark else "not made by an export"
+        raise ConfigError(
+            f"Optuna's study {name!r} must be an export of {mark['name']!r}, but is {whose}; "
+            "choose another --study-name"
+        )
+    study.set_user_attr(STUDY, dict(mark))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         study.set_metric_names(names)

@@ -1,5 +1,6 @@
 """Studies of Optuna's as ours."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -18,7 +19,7 @@ from limbeck.integrations.optuna.trials import (
     numbers,
     objective_names,
     seconds,
-    to_run,
+    to_runs,
 )
 from limbeck.metrics import Metric, Role
 from limbeck.runs import Outcome, Run, RunState
@@ -34,7 +35,7 @@ class Imported(NamedTuple):
         space: The parameters that every completed trial has with the same range, those with only
             one value among them; see `Translation` for choices.
         metrics: The objectives, then a constraint metric for each of Optuna's constraints.
-        runs: The trials with parameters of the space; see `to_run` for their states.
+        runs: The trials with parameters of the space; see `to_runs` for their states.
     """
 
     space: SearchSpace
@@ -93,12 +94,11 @@ def import_study(study: Study) -> Imported:
         )
     translation = Translation(common)
     names = objective_names(study)
-    runs = [to_run(trial, translation, names) for trial in trials]
     objectives = [Metric(name=name, goal=goal) for name, goal in goals(study).items()]
     return Imported(
         space=translation.space,
         metrics=(*objectives, *constraint_metrics(trials)),
-        runs=tuple(run for run in runs if run is not None),
+        runs=tuple(to_runs(trials, translation, names)),
     )
 
 
@@ -112,9 +112,10 @@ def add_trials(
 ) -> tuple[tuple[Run, ...], tuple[Skipped, ...]]:
     """Add the completed trials of a study of Optuna's to one of the store, as finished runs.
 
-    A run is added for every trial whose parameters are of the search space, whose objectives and
-    numeric user attributes give every metric that the study judges by, and whose parameters no run
-    has yet: so none comes twice. The budget grows if the runs would not fit into it.
+    A run is added for every trial whose parameters are of the search space and break none of its
+    constraints, whose objectives and numeric user attributes give a finite value for every metric
+    that the study judges by, and whose parameters no run has yet: so none comes twice. The budget
+    grows if the runs would not fit into it. Values of known metrics are taken as they are told.
 
     Runs keep the trial's seconds, but are dated now, and there is no model of theirs.
 
@@ -138,14 +139,13 @@ def add_trials(
             f"study {name!r} needs its baseline first, but has no run; begin it with limbeck search"
         )
     names = _metric_names(study, config, metrics)
-    space = SearchSpace(config.parameters)
     taken = {_key(run.parameters): f"run {run.number}" for run in there}
     fitting: list[tuple[FrozenTrial, Parameters, Mapping[str, float]]] = []
     skipped: list[Skipped] = []
     for trial in study.get_trials(deepcopy=False):
         values = numbers(trial, names)
         try:
-            parameters = _checked(trial, space, config, values)
+            parameters = _checked(trial, config, values)
         except ParameterError as error:
             skipped.append(Skipped(number=trial.number, reason=str(error)))
             continue
@@ -193,7 +193,7 @@ def _metric_names(
 
 
 def _checked(
-    trial: FrozenTrial, space: SearchSpace, config: StudyConfig, values: Mapping[str, float]
+    trial: FrozenTrial, config: StudyConfig, values: Mapping[str, float]
 ) -> dict[str, Value]:
     """Return the parameters of a trial that fits a study.
 
@@ -205,13 +205,19 @@ def _checked(
     for name, value in trial.params.items():
         if not isinstance(value, bool | int | float | str):
             raise ParameterError(f"{name} must be a number, a boolean or a text, but got {value!r}")
-    parameters = space.validate(trial.params)
+    parameters = config.space.validate(trial.params)
+    broken = config.space.violated(parameters)
+    if broken is not None:
+        raise ParameterError(f"its parameters break the constraint {broken!r}")
     judged = [metric.name for metric in config.metrics if metric.role is not Role.STORE]
     lacking = [name for name in judged if name not in values]
     if lacking:
         raise ParameterError(
             f"it has no {', '.join(lacking)}, neither as objective nor as user attribute"
         )
+    for name in judged:
+        if not math.isfinite(values[name]):
+            raise ParameterError(f"{name} must be finite, but it has {values[name]}")
     return parameters
 
 
@@ -224,15 +230,14 @@ def _add(
     *,
     owner: str,
 ) -> Run:
-    run = store.add_run(name, parameters, values={}, owner=owner)
+    outcome = Outcome(state=RunState.FINISHED, values=values, seconds=seconds(trial))
+    run = store.add_run(name, parameters, values={}, owner=owner, outcome=outcome)
     if run is None:
         raise ConfigError(
             f"study {name!r} needs a run for trial {trial.number}, but another process has spent "
             "its budget meanwhile; import again"
         )
-    outcome = Outcome(state=RunState.FINISHED, values=values, seconds=seconds(trial))
-    store.end_run(name, run.number, outcome, owner=owner)
-    return store.run(name, run.number)
+    return run
 
 
 def _key(parameters: Parameters) -> tuple[tuple[str, bool, Value], ...]:

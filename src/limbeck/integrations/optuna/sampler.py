@@ -31,7 +31,7 @@ from limbeck.integrations.optuna.trials import (
     constraint_metrics,
     goals,
     objective_names,
-    to_run,
+    to_runs,
 )
 from limbeck.metrics import Metric
 from limbeck.optimize.bayesian import BayesianSampler
@@ -57,17 +57,18 @@ class LimbeckSampler(BaseSampler):
 
     A normal sampler for ``optuna.create_study``, with one objective or several. Parameters that
     every completed trial has, with the same range, are searched together; others are random, and
-    so is all of a study's first trial, since only it tells the parameters. Trials that run
-    or wait are taken into account, so any number may run at once. No parameters come twice, until
-    a finite space has no others left.
+    so are all until the first trial is complete, since only it tells the parameters. Trials that
+    run or wait are taken into account, so any number may run at once. No parameters come twice,
+    until a finite space has no others left.
 
     All follows from the seed and the study's trials: a resumed study goes on as the uninterrupted
-    one, and one sampler may serve several studies.
+    one, and one sampler may serve several studies. Threads take turns, but not processes: give each
+    its own seed, or two that ask at the same moment try the same.
 
     Args:
         seed: Of all chance in the sampler; one is drawn if None.
-        n_startup_trials: How many trials are spread evenly before the search begins to learn. If
-            None, one more than there are parameters, but at least five.
+        n_startup_trials: How many trials are spread evenly before the search begins to learn, at
+            least one; 5 if None.
         thresholds: The worst value that is of use, by the objective's name or index, or one or None
             for each objective. What is beyond is worth nothing, however good the other objectives.
         known: Objectives that follow from the params, by name or index: they are never modelled.
@@ -77,6 +78,9 @@ class LimbeckSampler(BaseSampler):
             a size is then worth the same for small and large.
         constraints_func: As of Optuna's own samplers: returns a trial's constraints, of which 0 and
             below is feasible. Constraints set with ``trial.set_constraint`` count as well.
+
+    Raises:
+        ConfigError: If ``n_startup_trials`` is below 1.
     """
 
     def __init__(
@@ -89,6 +93,8 @@ class LimbeckSampler(BaseSampler):
         log_known: bool = True,
         constraints_func: Callable[[FrozenTrial], Sequence[float]] | None = None,
     ) -> None:
+        if n_startup_trials is not None and n_startup_trials < 1:
+            raise ConfigError(f"n_startup_trials must be at least 1, but got {n_startup_trials}")
         self._seed = _new_seed() if seed is None else seed
         self._n_startup_trials = n_startup_trials
         self._thresholds = thresholds or {}
@@ -164,7 +170,10 @@ class LimbeckSampler(BaseSampler):
         state: TrialState,
         values: Sequence[float] | None,
     ) -> None:
-        """Compute the constraints, and warn of known objectives that were something else."""
+        """Compute the constraints, and warn of known objectives that were something else.
+
+        A trial that was not the sampler's may have params that a function refuses, or not all.
+        """
         if self._constraints_func is not None:
             _process_constraints_after_trial(self._constraints_func, study, trial, state)
         if state is not TrialState.COMPLETE or values is None:
@@ -172,7 +181,10 @@ class LimbeckSampler(BaseSampler):
         names = objective_names(study)
         told = dict(zip(names, values, strict=True))
         for name, compute in _by_name(self._known, names, "known").items():
-            expected = compute(dict(trial.params))
+            try:
+                expected = compute(dict(trial.params))
+            except (InfeasibleError, KeyError):
+                continue
             if not math.isclose(told[name], expected, rel_tol=1e-6):
                 warnings.warn(
                     f"a known objective must be what its function says, but trial {trial.number} "
@@ -244,10 +256,7 @@ def _runs(
     Without them is a trial with params that the sampler would not have tried: it is left out.
     """
     runs = []
-    for trial in trials:
-        run = to_run(trial, translation, names)
-        if run is None:
-            continue
+    for run in to_runs(trials, translation, names):
         try:
             values = known(run.parameters)
         except InfeasibleError:

@@ -22,8 +22,8 @@ class Translation:
     """Between the parameters of Optuna's trials and those of runs.
 
     Categorical choices become those of an unordered `Choice`. Where they are not all booleans,
-    numbers or strings, or two are equal (as ``True`` and ``1`` are), texts that count them stand
-    for them: ``"0: None"``.
+    numbers or strings, texts that count them stand for them: ``"0: None"``. Of choices that are
+    equal, as ``True`` and ``1`` are, only the first is one: Optuna records it for the others, too.
 
     Attributes:
         distributions: Optuna's distributions by name of the parameter, at least one.
@@ -87,23 +87,28 @@ def _parameter(name: str, distribution: BaseDistribution) -> Parameter:
         case IntDistribution(low=low, high=high, log=log, step=step):
             return Integer(name=name, low=low, high=high, log=log, step=step)
         case CategoricalDistribution():
-            return Choice(name=name, choices=_labels(distribution))
+            return Choice(name=name, choices=tuple(_labels(distribution).values()))
         case _:
             raise ParameterError(
                 f"{name} must have a float, int or categorical distribution, but got {distribution}"
             )
 
 
-def _labels(distribution: CategoricalDistribution) -> tuple[Value, ...]:
-    """Return what stands for the choices."""
-    plain = [
-        choice
-        for choice in distribution.choices
+def _labels(distribution: CategoricalDistribution) -> dict[int, Value]:
+    """Return what stands for the choices, by their index; of equal ones, for the first."""
+    first = {
+        index: choice
+        for index, choice in enumerate(distribution.choices)
+        if distribution.to_internal_repr(choice) == index
+    }
+    plain: dict[int, Value] = {
+        index: choice
+        for index, choice in first.items()
         if isinstance(choice, bool | int | float | str) and choice == choice  # NaN is not.
-    ]
-    if len(set(plain)) == len(distribution.choices):
-        return tuple(plain)
-    return tuple(f"{index}: {choice!r}" for index, choice in enumerate(distribution.choices))
+    }
+    if len(plain) == len(first):
+        return plain
+    return {index: f"{index}: {choice!r}" for index, choice in first.items()}
 
 
 def _to_value(value: CategoricalChoiceType, distribution: BaseDistribution) -> Value:
@@ -120,5 +125,6 @@ def _to_value(value: CategoricalChoiceType, distribution: BaseDistribution) -> V
 
 def _from_value(value: Value, distribution: BaseDistribution) -> CategoricalChoiceType:
     if isinstance(distribution, CategoricalDistribution):
-        return distribution.choices[_labels(distribution).index(value)]
+        labels = _labels(distribution).items()
+        return next(distribution.choices[index] for index, label in labels if label == value)
     return value

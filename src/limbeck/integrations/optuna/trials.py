@@ -3,6 +3,8 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +21,9 @@ CHOSEN = "limbeck:params"
 RUN, STATE, REASON, MESSAGE = "limbeck_run", "limbeck_state", "limbeck_reason", "limbeck_message"
 SECONDS, ERRORS, PARAMETERS = "limbeck_seconds", "limbeck_errors", "limbeck_parameters"
 """User attributes of exported runs."""
+
+STUDY = "limbeck_study"
+"""User attribute of an exported study: which one it is."""
 
 CONSTRAINTS = "constraints"
 """Optuna's system attribute: a list; since Optuna 5 also one for each, ``constraints:NAME``."""
@@ -86,6 +91,24 @@ def to_run(trial: FrozenTrial, translation: Translation, names: Sequence[str]) -
     )
 
 
+def to_runs(
+    trials: Sequence[FrozenTrial], translation: Translation, names: Sequence[str]
+) -> list[Run]:
+    """Return the trials of the space as runs, in order; see `to_run`.
+
+    A complete trial without one of the constraints that others have is stopped: it teaches what it
+    has, and not that a trial with its parameters cannot be.
+    """
+    constraints = {metric.name for metric in constraint_metrics(trials)}
+    runs = []
+    for trial in trials:
+        run = to_run(trial, translation, names)
+        if run is not None:
+            lacks = trial.state is TrialState.COMPLETE and _lacks(run, names, constraints)
+            runs.append(replace(run, state=RunState.STOPPED) if lacks else run)
+    return runs
+
+
 def numbers(trial: FrozenTrial, names: Sequence[str]) -> dict[str, float]:
     """Return a trial's objectives, by the names given for them, and its numeric user attributes."""
     attributes = trial.user_attrs.items()
@@ -136,6 +159,12 @@ def _constraints(trial: FrozenTrial) -> dict[str, float]:
     numbered = enumerate(attributes.get(CONSTRAINTS) or ())
     named = {name: v for name, v in attributes.items() if name.startswith(f"{CONSTRAINTS}:")}
     return {**{f"{CONSTRAINTS}:{index}": value for index, value in numbered}, **named}
+
+
+def _lacks(run: Run, names: Sequence[str], constraints: AbstractSet[str]) -> bool:
+    """Whether a run has finite objectives, but not all constraints."""
+    finite = all(math.isfinite(run.values[name]) for name in names)
+    return finite and not constraints <= run.values.keys()
 
 
 def _is_number(name: str, value: object) -> bool:
