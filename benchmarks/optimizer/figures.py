@@ -63,7 +63,8 @@ def plot(curves: Iterable[Curve], path: Path, *, problems: Sequence[str], mode: 
         fontsize=8,
         frameon=False,
     )
-    figure.supxlabel("runs", fontsize=9, y=0.03)
+    for place in axes[-COLUMNS:]:
+        place.set_xlabel("runs", fontsize=8)
     figure.supylabel("share of the true frontier's hypervolume", fontsize=9)
     figure.savefig(path, dpi=DOTS_PER_INCH)
 

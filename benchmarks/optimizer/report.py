@@ -23,7 +23,8 @@ simulates studies of 100 runs on problems whose true frontier is known, one run 
 alike for all). What counts is the share of the true frontier's hypervolume that the runs so far
 dominate: the robust hypervolume of `../shared/bench/README.md`. `results.csv` has every study:
 which runs raised the share, and to how many ten-thousandths.
-`python benchmarks/optimizer --report` makes this page again, from the journal and that table.
+`python benchmarks/optimizer --report` makes this page again, from the journal and that table. Below
+the tables stands how many studies of each method there are: what is not there was not measured.
 
 All optimizers get the same: metrics as the hypervolume judges them (log10 where it takes the
 logarithm), ordered choices as ordered, deterministic values, and the reference point where they can

@@ -232,14 +232,14 @@ def test_the_result_counts_held_out_problems_only(bench: Any) -> None:
     curves = [
         *both(bench, "analytic/cliff", ours=(0.1, 0.2, 0.3, 0.9)),
         *both(bench, "analytic/mixed", ours=(0.9, 0.9, 0.9, 0.9)),
-        *both(bench, "analytic/ordinary", ours=(0.1, 0.2, 0.3, 0.9)),
+        *both(bench, "yahpo/iaml_glmnet/1489", ours=(0.1, 0.2, 0.3, 0.9)),
     ]
     result = bench.report.result_line(
         curves, ours=("limbeck", "sigopt"), peers=("ax",), known={"analytic/mixed"}
     )
     assert result == (
-        "RESULT runs_ratio=0.5 runs_ratio_known=0.25 best_peer=ax problems=2 seeds=1 worse=0 "
-        "tuning_runs_ratio=1.0"
+        "RESULT runs_ratio=0.5 runs_ratio_known=0.25 peers_own_ratio=1.0 best_peer=ax problems=2 "
+        "seeds=1 worse=0 tuning_runs_ratio=1.0"
     )
 
 

@@ -379,6 +379,26 @@ def test_a_value_that_is_not_finite_is_an_error_and_not_hidden() -> None:
         Surrogate.fit(_points(3), np.array([1.0, math.nan, 2.0]), seed=0)
 
 
+@pytest.mark.parametrize("side", [3, 4, 5, 6])
+@pytest.mark.parametrize(
+    "values",
+    [
+        lambda X: np.cos(30 * X[:, 0]),
+        lambda X: np.sign(X[:, 0] - 0.4),
+        lambda X: np.where(np.arange(len(X)) == 3, 1.0, 0.0),
+        lambda X: np.random.default_rng(0).standard_cauchy(size=len(X)),
+    ],
+    ids=["waves", "cliff", "needle", "outliers"],
+)
+def test_no_step_of_a_fit_goes_so_far_that_it_warns(
+    values: Callable[[NDArray[np.float64]], NDArray[np.float64]], side: int
+) -> None:
+    """Unbounded ones end at variances so large that gpytorch or botorch warn of them."""
+    X = np.stack(np.meshgrid(*2 * [np.linspace(0, 1, side)]), axis=-1).reshape(-1, 2)
+    mean, _ = Surrogate.fit(X, values(X), seed=0).posterior(X)
+    assert np.isfinite(mean).all()
+
+
 def test_one_thread_restores_the_number() -> None:
     torch.set_num_threads(2)  # The fixture sets it back.
     with one_thread():
