@@ -58,11 +58,10 @@ def test_where_no_student_can_be_made_is_learned_and_left_alone(seed: int) -> No
     assert sum(barren[6:]) <= 2
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_an_optimum_at_the_edge_of_a_cliff_is_found(seed: int) -> None:
+def test_an_optimum_at_the_edge_of_a_cliff_is_found() -> None:
     """The score rises to 0.6 at x = 0.6, y = 0.5; beyond, no student can be made."""
     sampler = BayesianSampler(
-        SQUARE, (SCORE,), known=square_cost, baseline=None, seed=seed, initial_runs=5
+        SQUARE, (SCORE,), known=square_cost, baseline=None, seed=0, initial_runs=5
     )
     runs = _scored(sampler, 16, lambda x, y: None if x > 0.6 else x - (y - 0.5) ** 2)
     assert max(run.values.get("score", -1.0) for run in runs) > 0.55
