@@ -14,7 +14,7 @@ from limbeck.metrics import Metric, Role
 from limbeck.optimize.beliefs import Learner
 from limbeck.optimize.candidates import Candidate, CandidateSearch
 from limbeck.optimize.quasirandom import QuasirandomSampler, allowed_points
-from limbeck.optimize.sampler import KnownMetrics, Sampler, allowed_known_values, identity
+from limbeck.optimize.sampler import KnownMetrics, Sampler, allowed_known_values, identity, is_due
 from limbeck.optimize.surrogate import one_thread
 from limbeck.optimize.transfer import Experience, experience
 from limbeck.optimize.worth import find_worth, log_success, stacked_units
@@ -120,7 +120,7 @@ class BayesianSampler(Sampler):
         ordered = sorted(runs, key=lambda run: run.number)
         counted = sum(run.state is not RunState.FAILED for run in ordered)
         with one_thread():
-            if counted < self._awaited or not self._has_begun(ordered):
+            if counted < self._awaited or is_due(self.baseline, ordered, self.space):
                 return self._without_beliefs(ordered)
             best = self._best_candidate(ordered)
             return self._without_beliefs(ordered) if best is None else best.parameters
@@ -128,16 +128,11 @@ class BayesianSampler(Sampler):
     def _without_beliefs(self, ordered: Sequence[Run]) -> dict[str, Value]:
         """Return the next of the earlier study's frontier, or of the quasirandom sequence."""
         taken = {identity(self.space, run.parameters) for run in ordered}
-        for parameters in self._experience.best if self._has_begun(ordered) else ():
+        due = is_due(self.baseline, ordered, self.space)
+        for parameters in () if due else self._experience.best:
             if identity(self.space, parameters) not in taken and self._is_allowed(parameters):
                 return self.space.validate(parameters)
         return self._quasirandom.suggest(ordered)
-
-    def _has_begun(self, runs: Sequence[Run]) -> bool:
-        """Whether there is a run of the baseline, if there is one."""
-        return self.baseline is None or identity(self.space, self.baseline) in {
-            identity(self.space, run.parameters) for run in runs
-        }
 
     def _is_allowed(self, parameters: Parameters) -> bool:
         values = allowed_known_values(

@@ -10,7 +10,14 @@ from typing_extensions import override
 
 from limbeck.errors import ConfigError, ExhaustedError
 from limbeck.metrics import Metric
-from limbeck.optimize.sampler import Identity, KnownMetrics, Sampler, allowed_known_values, identity
+from limbeck.optimize.sampler import (
+    Identity,
+    KnownMetrics,
+    Sampler,
+    allowed_known_values,
+    identity,
+    is_due,
+)
 from limbeck.runs import Run
 from limbeck.space import Parameters, SearchSpace, Value
 
@@ -55,9 +62,9 @@ class QuasirandomSampler(Sampler):
 
     @override
     def suggest(self, runs: Sequence[Run]) -> dict[str, Value]:
-        taken = {identity(self._space, run.parameters) for run in runs}
-        if self._baseline is not None and identity(self._space, self._baseline) not in taken:
+        if self._baseline is not None and is_due(self._baseline, runs, self._space):
             return dict(self._baseline)
+        taken = {identity(self._space, run.parameters) for run in runs}
         for key, point in self._points():
             if key not in taken:
                 return dict(point)

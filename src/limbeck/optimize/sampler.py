@@ -56,6 +56,13 @@ def identity(space: SearchSpace, parameters: Parameters) -> Identity:
     return tuple((name, isinstance(value, bool), value) for name, value in values.items())
 
 
+def is_due(baseline: Parameters | None, runs: Sequence[Run], space: SearchSpace) -> bool:
+    """Return whether there is a baseline that no run has yet: then it comes first."""
+    if baseline is None:
+        return False
+    return identity(space, baseline) not in {identity(space, run.parameters) for run in runs}
+
+
 def allowed_known_values(
     parameters: Parameters,
     *,

@@ -47,7 +47,7 @@ from limbeck.optimize.acquisition import (
 from limbeck.optimize.candidates import Candidate, CandidateSearch
 from limbeck.optimize.lessons import encode_all
 from limbeck.optimize.quasirandom import QuasirandomSampler
-from limbeck.optimize.sampler import KnownMetrics, Sampler, identity
+from limbeck.optimize.sampler import KnownMetrics, Sampler, identity, is_due
 from limbeck.optimize.sigopt_schedule import Aim, epsilon_value, find_aim, find_phase
 from limbeck.optimize.surrogate import Surrogate, one_thread
 from limbeck.runs import Run, RunState
@@ -119,9 +119,8 @@ class SigOptSampler(Sampler):
         ordered = sorted(runs, key=lambda run: run.number)
         observed = [run for run in ordered if run.state.ended and run.state is not RunState.FAILED]
         measured = [run for run in observed if self._is_measured(run)]
-        taken = {identity(self._space, run.parameters) for run in ordered}
-        begun = self._baseline is None or identity(self._space, self._baseline) in taken
-        if not begun or len(observed) < self._initial_runs or len(measured) < 2:
+        too_few = len(observed) < self._initial_runs or len(measured) < 2
+        if too_few or is_due(self._baseline, ordered, self._space):
             return self._quasirandom.suggest(ordered)
         with one_thread():
             best = self._best_candidate(ordered, observed, measured)
