@@ -15,7 +15,7 @@ from limbeck.optimize.lessons import (
     metric_lessons,
     success_lessons,
 )
-from limbeck.runs import Run, RunState
+from limbeck.runs import Forecast, Run, RunState
 from limbeck.space import Float, Integer, SearchSpace
 from tests.optimize.problems import finished
 
@@ -237,3 +237,65 @@ def test_points_are_encoded_in_the_order_of_the_runs() -> None:
     space = SearchSpace((Float(name="x", low=0, high=2), Float(name="y", low=-1, high=1)))
     runs = [finished(0, {"x": 2.0, "y": 0.0}, {}), finished(1, {"y": -1.0, "x": 0.5}, {})]
     np.testing.assert_allclose(encode_all(space, runs), [[1.0, 0.5], [0.25, 0.0]])
+
+
+def _foretold(run: Run, mean: float, std: float) -> Run:
+    return dataclasses.replace(run, forecasts={"accuracy": Forecast(mean=mean, std=std)})
+
+
+def test_what_was_forecast_counts_and_not_the_last_value() -> None:
+    """Of a finished run, too, which answered only the first questions; but of this metric only."""
+    runs = _runs(
+        (RunState.FINISHED, 70.0),
+        (RunState.FINISHED, 60.0),
+        (RunState.STOPPED, 20.0),
+        (RunState.STOPPED, None),
+        (RunState.STOPPED, 55.0),
+    )
+    other = dataclasses.replace(runs[4], forecasts={"loss": Forecast(mean=9.0, std=1.0)})
+    told = [
+        runs[0],
+        _foretold(runs[1], 60.5, 1.0),
+        *(_foretold(run, 65.0, 3.0) for run in runs[2:4]),
+        other,
+    ]
+    lessons = metric_lessons(told, BOUNDED, SPACE)
+    assert _by_number(lessons) == {0: 70.0, 1: 60.5, 2: 65.0, 3: 65.0, 4: 55.0}
+    assert lessons is not None
+    assert lessons.doubts is not None
+    assert lessons.doubts.tolist() == [0.0, 1.0, 3.0, 3.0, 0.0]
+    assert lessons.errors is None
+
+
+def test_without_forecasts_there_is_no_doubt() -> None:
+    lessons = metric_lessons(
+        _runs((RunState.FINISHED, 70.0), (RunState.FINISHED, 60.0), (RunState.STOPPED, 20.0)),
+        BOUNDED,
+        SPACE,
+    )
+    assert lessons is not None
+    assert lessons.doubts is None
+
+
+def test_a_forecast_beyond_the_threshold_is_squeezed_with_its_deviation() -> None:
+    """It is 30 beyond, the best 10 above: at 50 - 10 log 4, where the slope is 1 / 4."""
+    runs = [*_finished(60.0, 55.0), *_runs((RunState.STOPPED, 1.0))]
+    runs[2] = _foretold(dataclasses.replace(runs[2], parameters={"place": 2}), 20.0, 8.0)
+    lessons = metric_lessons(runs, BOUNDED, SPACE)
+    assert _by_number(lessons)[2] == pytest.approx(50 - 10 * math.log(4))
+    assert lessons is not None
+    assert lessons.doubts is not None
+    assert lessons.doubts.tolist() == [0.0, 0.0, 2.0]
+
+
+def test_a_forecast_has_the_median_of_the_standard_errors() -> None:
+    """Not the error of the value it had on the way."""
+    runs = _runs((RunState.FINISHED, 70.0), (RunState.FINISHED, 60.0), (RunState.STOPPED, 20.0))
+    told = [
+        dataclasses.replace(run, errors={"accuracy": error})
+        for run, error in zip(runs, (1.0, 3.0, 50.0), strict=True)
+    ]
+    lessons = metric_lessons([*told[:2], _foretold(told[2], 65.0, 4.0)], BOUNDED, SPACE)
+    assert lessons is not None
+    assert lessons.errors is not None
+    assert lessons.errors.tolist() == [1.0, 3.0, 2.0]

@@ -361,7 +361,7 @@ def test_thousands_of_observations() -> None:
 def test_of_many_observations_the_best_half_and_random_others_are_kept() -> None:
     y = torch.as_tensor(np.random.default_rng(0).permutation(100).astype(float))
     X = torch.stack([y, -y], dim=1)
-    many = _Observations(X=X, y=y[None], noise=y + 0.5, earlier=None)
+    many = _Observations(X=X, y=y[None], noise=y + 0.5, doubt=y, earlier=None)
     few = many.some(20, seed=1)
     assert few.noise is not None
     kept = sorted(few.y[0].tolist(), reverse=True)
@@ -411,3 +411,38 @@ def test_one_thread_restores_the_number_after_an_error() -> None:
     with pytest.raises(KeyError, match="inside"), one_thread():
         raise KeyError("inside")
     assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize("errors", [None, np.full(12, 0.05)], ids=["learned", "given"])
+def test_a_doubtful_value_counts_less_than_a_sure_one(errors: NDArray[np.float64] | None) -> None:
+    """One of twelve is 3 too high. Doubted by 3, it hardly moves the mean; the others still do."""
+    X = _points(12)
+    y = _wave(X) + np.where(np.arange(12) == 0, 3.0, 0.0)
+    doubts = np.where(np.arange(12) == 0, 3.0, 0.0)
+    sure = Surrogate.fit(X, y, seed=0, errors=errors)
+    unsure = Surrogate.fit(X, y, seed=0, errors=errors, doubts=doubts)
+    there = X[:1]
+    assert sure.posterior(there)[0][0] > _wave(there)[0] + 1.0
+    assert abs(unsure.posterior(there)[0][0] - _wave(there)[0]) < 0.7
+    rest = X[1:]
+    off = [np.abs(each.posterior(rest)[0] - _wave(rest)).mean() for each in (unsure, sure)]
+    assert off[0] < 0.15
+    assert off[0] < off[1] + 0.02
+
+
+def test_no_doubt_is_as_good_as_none_given() -> None:
+    X = _points(10)
+    plain = Surrogate.fit(X, _wave(X), seed=0)
+    doubtless = Surrogate.fit(X, _wave(X), seed=0, doubts=np.zeros(10))
+    at = _points(5, seed=3)
+    np.testing.assert_allclose(doubtless.posterior(at)[0], plain.posterior(at)[0], atol=0.02)
+    np.testing.assert_allclose(doubtless.posterior(at)[1], plain.posterior(at)[1], atol=0.02)
+
+
+def test_pending_points_are_believed_beside_doubtful_values() -> None:
+    X, pending = _points(10), np.array([[0.9, 0.9], [0.1, 0.8]])
+    surrogate = Surrogate.fit(X, _wave(X), seed=0, doubts=np.linspace(0, 1, 10))
+    means, stds = surrogate.posteriors(pending)
+    believed_means, believed_stds = surrogate.believing(pending).posteriors(pending)
+    np.testing.assert_allclose(believed_means, means, rtol=1e-2, atol=1e-3)
+    assert (believed_stds < 0.9 * stds).all()

@@ -20,14 +20,18 @@ from limbeck.config.resolving import (
 )
 from limbeck.config.tables import (
     SEARCHABLE,
+    ArtifactSettings,
+    BudgetSettings,
     DataSettings,
     OptimizerSettings,
     Recipe,
+    StoppingSettings,
     StudentSettings,
     StudyFile,
     TeacherRecipe,
     TrainingSettings,
 )
+from limbeck.config.varying import vary
 
 __all__ = [
     "DISTILLING",
@@ -35,9 +39,12 @@ __all__ = [
     "OVERALL_SCORES",
     "PRESETS",
     "SEARCHABLE",
+    "ArtifactSettings",
+    "BudgetSettings",
     "DataSettings",
     "OptimizerSettings",
     "Recipe",
+    "StoppingSettings",
     "StudentSettings",
     "StudyConfig",
     "StudyFile",
@@ -49,6 +56,7 @@ __all__ = [
     "preset_summary",
     "preset_text",
     "split_layer",
+    "vary",
     "with_preset",
     "with_raised_thresholds",
     "with_teacher",

@@ -32,6 +32,7 @@ from limbeck.config.tables import (
 from limbeck.config.wording import first_error
 from limbeck.errors import ConfigError, ParameterError
 from limbeck.expressions import parse_constraint
+from limbeck.files import is_folder
 from limbeck.metrics import Goal, Metric, Role
 from limbeck.space import (
     Choice,
@@ -159,12 +160,13 @@ class StudyConfig:
     def model_path(self, model: str) -> str:
         """Return a model that the file names: a folder, relative to the file, or a hub id."""
         folder = self.folder / Path(model).expanduser()
-        return str(folder) if folder.is_dir() else model
+        return str(folder) if is_folder(folder) else model
 
     @property
     def identity(self) -> dict[str, object]:
         """What makes two searches the same study: all keys but those of how it is carried out."""
-        return self.file.model_dump(mode="json", exclude={"budget", "optimizer", "training"})
+        how = {"budget", "optimizer", "training", "stopping", "artifacts", "mirrors"}
+        return self.file.model_dump(mode="json", exclude=how)
 
 
 def load_config(path: Path) -> StudyConfig:
@@ -182,7 +184,7 @@ def load_config(path: Path) -> StudyConfig:
         raise ConfigError(f"the study file {path} must be UTF-8 text, but {error}") from error
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # No TOML, too long a number, too deep.
         raise ConfigError(f"the study file {path} must be TOML, but: {error}") from error
     config = parse_config(with_preset(table), folder=path.parent.resolve(), name=path.name)
     try:

@@ -158,6 +158,11 @@ class DataSettings(Table):
     dev_questions: int | None = Field(
         default=None, ge=1, description="a random subset; all if left out"
     )
+    first_questions: int | None = Field(
+        default=None,
+        ge=1,
+        description="answered first, and all only by students that may matter; all if left out",
+    )
     test: str | None = Field(
         default=None,
         min_length=1,
@@ -340,6 +345,42 @@ class BudgetSettings(Table):
         default=False,
         description="one more run: the baseline without distillation, on labels only",
     )
+    retries: int = Field(default=2, ge=0, description="how often a run that failed is tried again")
+    silent_minutes: float = Field(
+        default=30.0, gt=0, description="a run that tells nothing for so long has failed"
+    )
+    run_minutes: float | None = Field(
+        default=None, gt=0, description="a run that takes longer has failed; no limit if left out"
+    )
+
+
+class ArtifactSettings(Table):
+    """Where the files that runs leave behind are kept, and which of them."""
+
+    url: str | None = Field(
+        default=None,
+        min_length=1,
+        description="folder, or URL as `s3://bucket/prefix`, they move to; the home if left out",
+    )
+    keep_weights: Literal["frontier", "all", "none"] = Field(
+        default="frontier",
+        description="runs whose model is kept: the frontier and the baseline, all, none",
+    )
+
+
+class StoppingSettings(Table):
+    """When a run whose scores on the way say that it will hardly matter is stopped."""
+
+    chance: float = Field(
+        default=0.05, ge=0, lt=1, description="stopped below this chance to matter; 0: never"
+    )
+    after: float = Field(
+        default=0.6, ge=0, le=1, description="share of its steps that a run has in any case"
+    )
+    runs: int = Field(default=10, ge=2, description="finished runs to learn from before any is")
+    spare: float = Field(
+        default=0.05, ge=0, le=1, description="share of runs that never is, to keep the rule honest"
+    )
 
 
 _NEVER_SEARCHED = ("seed", "gradient_clip", "steps", "keep")
@@ -373,3 +414,6 @@ class StudyFile(Table):
     constraints: list[str] = []
     optimizer: OptimizerSettings = OptimizerSettings()
     budget: BudgetSettings = BudgetSettings()
+    stopping: StoppingSettings = StoppingSettings()
+    artifacts: ArtifactSettings = ArtifactSettings()
+    mirrors: list[Annotated[str, Field(pattern=r"^(mlflow|tensorboard|wandb):.+$")]] = []

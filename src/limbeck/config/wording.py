@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from pydantic import BaseModel, ValidationError
 
 from limbeck.config.tables import (
+    ArtifactSettings,
     BudgetSettings,
     ChoiceSettings,
     DataSettings,
@@ -33,6 +34,7 @@ _SECTIONS: Mapping[str, type[BaseModel]] = {
     "training": TrainingSettings,
     "optimizer": OptimizerSettings,
     "budget": BudgetSettings,
+    "artifacts": ArtifactSettings,
 }
 _LAYERS = ("first", "last", "spread")
 _TAGS = ("one", "each", "number", "text")
@@ -88,6 +90,9 @@ def first_error(error: ValidationError) -> str:
             near = _nearest(str(first["input"]), [*_LAYERS])
             rule = "must be 'first', 'last', 'spread' or a list like '0,2,5'"
             return f"{path}: {rule}, {got}{near}"
+        case "string_pattern_mismatch", ("mirrors", _):
+            rule = "must be 'mlflow:URI', 'tensorboard:FOLDER' or 'wandb:PROJECT'"
+            return f"{path}: {rule}, {got}"
         case _, ("space", _, *_, "choices" | "values", int(), _):
             return f"{path}: must be text, a finite number, true or false, {got}"
         case "model_type" | "model_attributes_type", ("space", _, _, "when", _, "range"):
@@ -106,8 +111,8 @@ def _path(place: tuple[int | str, ...]) -> str:
             return f"space.{name}.when.{other}[{index}]"
         case ("space", name, _, "when", other, "range", *keys):
             return ".".join(["space", str(name), "when", str(other), *map(str, keys)])
-        case ("constraints", index):
-            return f"constraints[{index}]"
+        case ("constraints" | "mirrors" as key, index):
+            return f"{key}[{index}]"
         case ("space", name, _, *rest):
             return ".".join(["space", str(name), *map(str, rest)])
         case (*table, "each", int(index)):

@@ -177,6 +177,7 @@ class Learner:
             # What is unknown of one metric has nothing to do with what is of another.
             seed=self.seed + salt,
             errors=lessons.errors if self.given_noise else None,
+            doubts=lessons.doubts,
             earlier=earlier,
         )
         pending = [run for run in runs if not run.state.ended]

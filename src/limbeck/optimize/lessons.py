@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.metrics import Metric
-from limbeck.runs import Run, RunState
+from limbeck.runs import Forecast, Run, RunState
 from limbeck.space import SearchSpace
 
 _WITH_VALUES = (RunState.FINISHED, RunState.STOPPED)
@@ -22,15 +22,22 @@ class Lessons:
         X: An ``n x d`` array of points in the unit cube.
         y: An ``n`` array of finite values.
         errors: An ``n`` array of standard errors of ``y``; None if none are given.
+        doubts: An ``n`` array of standard deviations on top of the noise: 0 of what was measured,
+            more of what was only forecast; None if nothing was.
     """
 
     X: NDArray[np.float64]
     y: NDArray[np.float64]
     errors: NDArray[np.float64] | None = None
+    doubts: NDArray[np.float64] | None = None
 
 
 def metric_lessons(runs: Sequence[Run], metric: Metric, space: SearchSpace) -> Lessons | None:
-    """Return what finished runs, and stopped ones with a value, teach about a metric.
+    """Return what finished runs, and stopped ones with a forecast or value, teach about a metric.
+
+    A stopped run's value is that of an unfinished student; that of another may be measured on a few
+    questions only. If there is a forecast of what it would have come to, that takes its place, and
+    is trusted the less, the larger its deviation is.
 
     Larger is better in what is returned. Values beyond the threshold are of no use, however far
     beyond, but they may be very far: of a diverged run, or one that answers nothing. So that they
@@ -39,21 +46,21 @@ def metric_lessons(runs: Sequence[Run], metric: Metric, space: SearchSpace) -> L
     best value, or the median distance of the values from their median, if that is larger. Without a
     threshold, the median takes its place.
 
-    Standard errors are given if any run has one; runs without one have the median of the others'.
-    They are squeezed like the values: multiplied by the slope there.
+    Standard errors are given if any run has one; runs without one, and forecasts, have the median
+    of the others'. They and the forecasts' deviations are squeezed like the values: multiplied by
+    the slope there.
 
     Returns:
         None as long as fewer than two runs finished with a finite value.
     """
     taught = [
-        run
-        for run in runs
-        if run.state in _WITH_VALUES and math.isfinite(run.values.get(metric.name, math.nan))
+        run for run in runs if run.state in _WITH_VALUES and math.isfinite(_final(run, metric).mean)
     ]
     finished = [run.state is RunState.FINISHED for run in taught]
     if sum(finished) < 2:
         return None
-    y = np.array([metric.larger_is_better(run.values[metric.name]) for run in taught])
+    finals = [_final(run, metric) for run in taught]
+    y = np.array([metric.larger_is_better(final.mean) for final in finals])
     if metric.threshold is None:
         pivot = float(np.median(y[finished]))
     else:
@@ -62,15 +69,29 @@ def metric_lessons(runs: Sequence[Run], metric: Metric, space: SearchSpace) -> L
     scale = max(float(y.max()) - pivot, spread) or 1.0
     beyond = np.maximum(pivot - y, 0.0) / scale
     errors = _errors(taught, metric)
+    doubts = np.array([final.std for final in finals])
     return Lessons(
         X=encode_all(space, taught),
         y=np.where(beyond > 0, pivot - scale * np.log1p(beyond), y),
         errors=None if errors is None else errors / (1 + beyond),
+        doubts=doubts / (1 + beyond) if doubts.any() else None,
     )
 
 
+def _final(run: Run, metric: Metric) -> Forecast:
+    """Return what a run came to, with deviation 0, or would have come to; NaN if unknown."""
+    if metric.name in run.forecasts:
+        return run.forecasts[metric.name]
+    return Forecast(mean=run.values.get(metric.name, math.nan), std=0.0)
+
+
 def _errors(runs: Sequence[Run], metric: Metric) -> NDArray[np.float64] | None:
-    errors = np.array([run.errors.get(metric.name, math.nan) for run in runs])
+    errors = np.array(
+        [
+            math.nan if _final(run, metric).std else run.errors.get(metric.name, math.nan)
+            for run in runs
+        ]
+    )
     given = np.isfinite(errors)
     if not given.any():
         return None

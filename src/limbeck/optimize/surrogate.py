@@ -20,7 +20,8 @@ from botorch.utils.sampling import draw_sobol_normal_samples, manual_seed
 from gpytorch import settings
 from gpytorch.constraints import GreaterThan, Positive
 from gpytorch.kernels import RQKernel, ScaleKernel
-from gpytorch.likelihoods import GaussianLikelihood
+from gpytorch.likelihoods import FixedNoiseGaussianLikelihood, GaussianLikelihood
+from gpytorch.likelihoods.noise_models import HomoskedasticNoise
 from gpytorch.means import ConstantMean, Mean
 from gpytorch.mlls import ExactMarginalLogLikelihood
 from gpytorch.priors import NormalPrior
@@ -38,6 +39,8 @@ _LEAST_PRECISION = 1 / 3
 """That of the prior of a lengthscale, the vaguest: so far at most samples are from the mode."""
 _DIFFERENCE = 1e-3
 _LEAST_NOISE = 1e-4
+_LEAST_DOUBT = 1e-6
+"""The least fixed noise that gpytorch takes: a hundredth of the least that is learned."""
 _CHUNK = 64
 """Points predicted at once: the posterior computes the covariance of all of them."""
 
@@ -80,6 +83,7 @@ class Surrogate:
         *,
         seed: int,
         errors: NDArray[np.float64] | None = None,
+        doubts: NDArray[np.float64] | None = None,
         earlier: "Surrogate | None" = None,
         sampled: bool = True,
     ) -> "Surrogate":
@@ -92,6 +96,8 @@ class Surrogate:
                 converge.
             errors: An ``n`` array of the values' standard errors; if None, one noise level for all
                 of them is learned.
+            doubts: An ``n`` array of standard deviations that come on top of that, whether learned
+                or given: 0 for a value that was measured, more for one that was only forecast.
             earlier: What was learned of such a number under other conditions. The observations are
                 expected to have its mean, times a weight and plus a shift that are learned with the
                 rest.
@@ -109,6 +115,7 @@ class Surrogate:
             noise=None
             if errors is None
             else torch.as_tensor((errors / scale) ** 2).clamp_min(_LEAST_NOISE),
+            doubt=None if doubts is None else torch.as_tensor((doubts / scale) ** 2),
             earlier=earlier,
         )
         few = observations.some(_FIT_POINTS, seed=seed)
@@ -179,12 +186,14 @@ class _Observations:
         y: A ``1 x n`` or ``s x n`` tensor of values, the same or another for each of ``s`` sets of
             hyperparameters.
         noise: An ``n`` tensor of variances; None if they are to be learned.
+        doubt: An ``n`` tensor of variances on top of these; None if there are none.
         earlier: See `Surrogate.fit`.
     """
 
     X: torch.Tensor
     y: torch.Tensor
     noise: torch.Tensor | None
+    doubt: torch.Tensor | None
     earlier: Surrogate | None
 
     def some(self, count: int, *, seed: int) -> "_Observations":
@@ -201,6 +210,7 @@ class _Observations:
             X=self.X[kept],
             y=self.y[:, kept],
             noise=None if self.noise is None else self.noise[kept],
+            doubt=None if self.doubt is None else self.doubt[kept],
         )
 
     def with_more(self, X: torch.Tensor, y: torch.Tensor) -> "_Observations":
@@ -212,6 +222,9 @@ class _Observations:
             noise=None
             if self.noise is None
             else torch.cat([self.noise, self.noise.median().expand(len(X))]),
+            doubt=None
+            if self.doubt is None
+            else torch.cat([self.doubt, self.doubt.new_zeros(len(X))]),
         )
 
     def fitted(self) -> torch.Tensor:
@@ -257,8 +270,7 @@ class _Observations:
         model = SingleTaskGP(
             train_X=self.X.expand(count, -1, -1),
             train_Y=self.y.expand(count, -1)[..., None],
-            train_Yvar=None if self.noise is None else self.noise.expand(count, -1)[..., None],
-            likelihood=_learned_noise(batch) if self.noise is None else None,
+            likelihood=self._likelihood(batch),
             covar_module=_kernel(self.X.shape[1], batch),
             mean_module=ConstantMean(batch_shape=batch)
             if self.earlier is None
@@ -271,6 +283,23 @@ class _Observations:
             for each, values in zip(parameters, torch.split(samples, sizes, dim=1), strict=True):
                 each.data = values.reshape(each.shape).clone()
         return model
+
+    def _likelihood(self, batch: torch.Size) -> GaussianLikelihood | FixedNoiseGaussianLikelihood:
+        if self.noise is not None:
+            given = self.noise if self.doubt is None else self.noise + self.doubt
+            return FixedNoiseGaussianLikelihood(noise=given.expand(*batch, -1))
+        if self.doubt is None:
+            learned = GaussianLikelihood(batch_shape=batch, noise_constraint=_noise_constraint())
+            _begin_with_little(learned.noise_covar)
+            return learned
+        both = FixedNoiseGaussianLikelihood(
+            noise=self.doubt.clamp_min(_LEAST_DOUBT).expand(*batch, -1),
+            learn_additional_noise=True,
+            batch_shape=batch,
+            noise_constraint=_noise_constraint(),
+        )
+        _begin_with_little(both.second_noise_covar)
+        return both
 
 
 class _EarlierMean(Mean):  # type: ignore[misc]  # gpytorch is not typed
@@ -319,19 +348,18 @@ def _kernel(d: int, batch: torch.Size) -> ScaleKernel:
     return kernel
 
 
-def _learned_noise(batch: torch.Size) -> GaussianLikelihood:
-    """Return a likelihood with little noise, where a fit begins.
+def _noise_constraint() -> GreaterThan:
+    return GreaterThan(_LEAST_NOISE, transform=torch.exp, inv_transform=torch.log)
+
+
+def _begin_with_little(noise: HomoskedasticNoise) -> None:
+    """Let a fit begin with little noise.
 
     From much noise it would end where all is noise, which is often a maximum, but a lower one.
     """
-    likelihood = GaussianLikelihood(
-        batch_shape=batch,
-        noise_constraint=GreaterThan(_LEAST_NOISE, transform=torch.exp, inv_transform=torch.log),
-    )
     prior = NormalPrior(-5.0, 1.0)
-    likelihood.noise_covar.register_prior("prior", prior, "raw_noise")
-    likelihood.noise_covar.initialize(raw_noise=prior.mean)
-    return likelihood
+    noise.register_prior("prior", prior, "raw_noise")
+    noise.initialize(raw_noise=prior.mean)
 
 
 def _positive() -> Positive:

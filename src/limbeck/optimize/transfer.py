@@ -48,7 +48,9 @@ def experience(
             free = replace(metric, role=Role.OPTIMIZE, threshold=None)
             taught = metric_lessons(runs, free, space)
             if taught is not None:
-                surrogates[metric.name] = Surrogate.fit(taught.X, taught.y, seed=seed)
+                surrogates[metric.name] = Surrogate.fit(
+                    taught.X, taught.y, seed=seed, doubts=taught.doubts
+                )
     return Experience(surrogates=surrogates, best=_best(runs, optimized(metrics)))
 
 
