@@ -10,7 +10,10 @@
     │   ├── ModelError          teacher or student folder, hub id
     │   └── NotFoundError       no such study or run in the store
     ├── StoreError              the database cannot be used, or not by this process
+    │   ├── UnavailableError    it cannot just now: locked, its disk full, its server away
+    │   └── NotOwnerError       a run in it is not for this process to write
     ├── ExhaustedError          the search space has nothing left to try
+    ├── StoppedError            a run is to end before its time, on purpose
     └── InfeasibleError         this run cannot exist; teaches the optimizer (``reason``)
         ├── ArchitectureError   no student of this shape can be cut from the teacher
         ├── DivergedError       the loss or a metric is not finite
@@ -52,8 +55,20 @@ class StoreError(LimbeckError):
     """The database cannot be used, or a run in it is not for this process to write."""
 
 
+class UnavailableError(StoreError):
+    """The database cannot be reached or written just now; it may be later."""
+
+
+class NotOwnerError(StoreError):
+    """A run does not run, or another process has it: what this one made of it is void."""
+
+
 class ExhaustedError(LimbeckError):
     """Every allowed point of the search space has been tried."""
+
+
+class StoppedError(LimbeckError):
+    """A run is to end before its time, on purpose."""
 
 
 class InfeasibleError(LimbeckError):

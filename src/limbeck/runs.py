@@ -24,6 +24,28 @@ class RunState(StrEnum):
         return self not in (RunState.WAITING, RunState.RUNNING)
 
 
+class Reason(StrEnum):
+    """Why a run of Limbeck's own did not finish; whoever tells other runs may have other words.
+
+    Of an *infeasible* run, which teaches the optimizer: the first three. Of a *failed* one, which
+    is tried again and teaches nothing: the next six. Of a *stopped* one: the last two.
+    """
+
+    ARCHITECTURE = "architecture"
+    DIVERGED = "diverged"
+    OUT_OF_MEMORY = "out-of-memory"
+
+    DATA = "data"
+    DISK_FULL = "disk-full"
+    EXCEPTION = "exception"
+    KILLED = "killed"
+    LOST_WORKER = "lost-worker"
+    TIMED_OUT = "timed-out"
+
+    BY_HAND = "by-hand"
+    NO_GAIN = "no-gain"
+
+
 @dataclass(frozen=True, kw_only=True)
 class CurvePoint:
     """One value of one metric on the way.
@@ -59,6 +81,19 @@ class Artifact:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """What a metric would have come to: of a stopped run, or of one scored on few questions.
+
+    Attributes:
+        mean: Expected value, in the metric's unit.
+        std: Standard deviation, in the metric's unit; positive.
+    """
+
+    mean: float
+    std: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """How a run ended.
 
@@ -66,8 +101,11 @@ class Outcome:
         state: One of the ended states.
         values: Metric values; partial ones are kept for runs that did not finish.
         errors: Standard errors by name of the metric, in its unit; of those that have one.
-        reason: Why it did not finish, in a word (``diverged``, ``killed``); else empty.
+        forecasts: What metrics would have come to that were not measured to the end, by name.
+        reason: Why it did not finish, in a word (see `Reason`); else empty.
         message: The same for people, with the values.
+        error_type: Name of the exception that ended it, if one did; else empty.
+        traceback: Last lines of that exception's traceback; else empty.
         artifacts: What it left behind.
         seconds: Training and measuring time.
     """
@@ -75,8 +113,11 @@ class Outcome:
     state: RunState
     values: Mapping[str, float] = field(default_factory=dict)
     errors: Mapping[str, float] = field(default_factory=dict)
+    forecasts: Mapping[str, Forecast] = field(default_factory=dict)
     reason: str = ""
     message: str = ""
+    error_type: str = ""
+    traceback: str = ""
     artifacts: tuple[Artifact, ...] = ()
     seconds: float = 0.0
 
@@ -104,13 +145,20 @@ class Run:
         owner: Who runs it, while it runs: ``host:pid:start-time``; else empty.
         values: Metric values; known metrics are there from the start.
         errors: See `Outcome`.
+        forecasts: See `Outcome`.
         reason: See `Outcome`.
         message: See `Outcome`.
+        error_type: See `Outcome`.
+        traceback: See `Outcome`.
         seconds: See `Outcome`.
         created: When it was asked for (UTC).
         started: When it was last started (UTC).
         ended: When it ended (UTC).
         attempts: How often it was started.
+        failures: How often it failed and was tried again.
+        total_steps: Optimizer steps that it takes; None before training starts.
+        epoch_steps: Optimizer steps in a pass over the training windows; None before that, too.
+        stop_requested: Whether somebody wants it stopped, while it runs.
         artifacts: What it left behind.
     """
 
@@ -120,11 +168,18 @@ class Run:
     owner: str = ""
     values: Mapping[str, float] = field(default_factory=dict)
     errors: Mapping[str, float] = field(default_factory=dict)
+    forecasts: Mapping[str, Forecast] = field(default_factory=dict)
     reason: str = ""
     message: str = ""
+    error_type: str = ""
+    traceback: str = ""
     seconds: float = 0.0
     created: datetime | None = None
     started: datetime | None = None
     ended: datetime | None = None
     attempts: int = 0
+    failures: int = 0
+    total_steps: int | None = None
+    epoch_steps: int | None = None
+    stop_requested: bool = False
     artifacts: tuple[Artifact, ...] = ()

@@ -14,7 +14,8 @@ from limbeck.store.connection import open_engine, parse_url, writing
 from limbeck.store.schema import runs
 from tests.store.conftest import Clock
 
-SPAWN = get_context("spawn")
+FRESH = get_context("forkserver")
+FRESH.set_forkserver_preload([__name__])
 
 
 def ask_until_refused(store: Store, owner: str) -> list[Run]:
@@ -57,9 +58,9 @@ def write_half_and_hang(url: str, answers: Connection) -> None:
 
 
 def run_processes(target: Callable[..., None], arguments: list[tuple[object, ...]]) -> list[Any]:
-    pipes = [SPAWN.Pipe(duplex=False) for _ in arguments]
+    pipes = [FRESH.Pipe(duplex=False) for _ in arguments]
     processes = [
-        SPAWN.Process(target=target, args=(*given, sender))
+        FRESH.Process(target=target, args=(*given, sender))
         for given, (_, sender) in zip(arguments, pipes, strict=True)
     ]
     for process in processes:
@@ -74,8 +75,8 @@ def run_processes(target: Callable[..., None], arguments: list[tuple[object, ...
 
 
 def kill_when_it_answers(target: Callable[[str, Connection], None], url: str) -> object:
-    here, there = SPAWN.Pipe()
-    process = SPAWN.Process(target=target, args=(url, there))
+    here, there = FRESH.Pipe()
+    process = FRESH.Process(target=target, args=(url, there))
     process.start()
     there.close()
     answer: object = here.recv()
@@ -89,7 +90,7 @@ def test_processes_never_get_the_same_run_nor_exceed_the_budget(store: Store, ur
     store.update_study("bert", budget=40, config="")
     for _ in range(10):
         store.add_run("bert", {}, values={}, owner=None)
-    barrier = SPAWN.Barrier(3)
+    barrier = FRESH.Barrier(3)
     owners = ["a:1:1", "b:2:2", "c:3:3"]
     answers = run_processes(ask_in_process, [(url, owner, barrier) for owner in owners])
     numbers = [number for asked in answers for number in asked]
@@ -116,9 +117,9 @@ def test_threads_of_one_store_never_get_the_same_run(store: Store) -> None:
     ]
 
 
-def test_processes_may_open_a_new_database_at_once(url: str) -> None:
-    barrier = SPAWN.Barrier(3)
-    assert run_processes(open_in_process, [(url, barrier)] * 3) == [0, 0, 0]
+def test_processes_may_open_a_new_database_at_once(new_url: str) -> None:
+    barrier = FRESH.Barrier(3)
+    assert run_processes(open_in_process, [(new_url, barrier)] * 3) == [0, 0, 0]
 
 
 def test_a_run_of_a_killed_process_can_be_released(store: Store, url: str, clock: Clock) -> None:

@@ -1,4 +1,4 @@
-"""SQLite: how it is set up, and what is said when it cannot be used."""
+"""How a database is set up, and what is said when it cannot be used."""
 
 import re
 import sqlite3
@@ -12,10 +12,10 @@ import pytest
 from sqlalchemy import Pool, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
-from limbeck.errors import StoreError
+from limbeck.errors import StoreError, UnavailableError
 from limbeck.runs import Outcome, RunState
 from limbeck.store import Store
-from limbeck.store.connection import open_engine, parse_url
+from limbeck.store.connection import open_engine, parse_url, writing
 
 FINISHED = Outcome(state=RunState.FINISHED, values={"exact": 60.0})
 
@@ -75,9 +75,9 @@ def test_a_locked_store_is_readable_and_says_so_when_written(path: Path) -> None
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             locked = one_line(f"the store {path} stayed locked by another process; end that one")
-            with pytest.raises(StoreError, match=locked):
+            with pytest.raises(UnavailableError, match=locked):
                 store.end_run("bert", 0, FINISHED, owner="me")
-            with pytest.raises(StoreError, match=locked):
+            with pytest.raises(UnavailableError, match=locked):
                 store.create_study("tiny", budget=1, seed=1, config="")
             assert store.runs("bert") == before
         store.end_run("bert", 0, FINISHED, owner="me")
@@ -110,6 +110,32 @@ def test_opening_waits_for_a_process_that_builds_the_same_store(path: Path) -> N
         assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
+def test_a_writer_waits_for_another_and_goes_on(path: Path) -> None:
+    """Another holds the lock at the first try to begin, not at the second."""
+    tries: list[str] = []
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+
+        def release_at_second_try(statement: str) -> None:
+            if statement == "BEGIN IMMEDIATE":
+                tries.append(statement)
+                if len(tries) == 2:
+                    other.rollback()
+
+        engine = open_engine(parse_url(f"sqlite:///{path}"))
+        with engine.connect() as connection:
+            driver = connection.connection.driver_connection
+            assert isinstance(driver, sqlite3.Connection)
+            driver.set_trace_callback(release_at_second_try)
+        other.execute("BEGIN IMMEDIATE")
+        with writing(engine).begin() as connection:
+            assert len(tries) == 2
+            timeout = connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one()
+            assert timeout == 30_000
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                other.execute("PRAGMA busy_timeout = 0").execute("BEGIN IMMEDIATE")
+        engine.dispose()
+
+
 def test_opening_does_not_wait_for_ever(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("PRAGMA journal_mode = DELETE")
@@ -124,7 +150,7 @@ def test_a_full_disk_leaves_the_run_as_it_was(path: Path) -> None:
         before = store.runs("bert")
         full = one_line(f"the store {path} cannot grow: the disk is full; free some space")
         too_much = Outcome(state=RunState.FAILED, values={"exact": 1.0}, message="x" * 100_000)
-        with pytest.raises(StoreError, match=full):
+        with pytest.raises(UnavailableError, match=full):
             store.end_run("bert", 0, too_much, owner="me")
         assert store.runs("bert") == before
         store.end_run("bert", 0, FINISHED, owner="me")
@@ -136,8 +162,9 @@ def test_a_read_only_store_can_be_read(path: Path) -> None:
         before = store.runs("bert")
         with pytest.raises(
             StoreError, match=one_line("is read-only; make the file and its folder")
-        ):
+        ) as refused:
             store.end_run("bert", 0, FINISHED, owner="me")
+        assert not isinstance(refused.value, UnavailableError)
         assert store.runs("bert") == before
 
 
@@ -170,6 +197,19 @@ def test_a_file_in_the_place_of_the_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match=one_line("runs.db needs its folder, but: File exists;")):
         Store(f"sqlite:///{tmp_path}/file/runs.db")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql:/me:secret@host/runs",
+        "postgresql://me:se/cret@host:port/runs",
+        "postgresql://me:secret@host:0x1/runs",
+    ],
+)
+def test_a_broken_url_shows_no_password(url: str) -> None:
+    with pytest.raises(StoreError, match=r"got 'postgresql://\.\.\.@host[^ ]*'\Z"):
+        Store(url)
 
 
 @pytest.mark.parametrize("url", ["runs.db", "", "sqlite:/runs.db"])

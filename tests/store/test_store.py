@@ -6,7 +6,7 @@ from limbeck.errors import ConfigError, NotFoundError, StoreError
 from limbeck.runs import Artifact, Outcome, Run, RunState
 from limbeck.space import Value
 from limbeck.store import Event, Store, StudyRecord
-from tests.store.conftest import ME, MODEL, OTHER, Clock, ask, finished, point
+from tests.store.conftest import ME, MODEL, OTHER, Clock, ask, begin, finished, point
 
 LOG = Artifact(name="log", path="runs/0/log.txt", sha256="cd" * 32, bytes=0)
 
@@ -200,7 +200,7 @@ class TestEnding:
         with refused:
             store.add_points("bert", 0, [point(2)], owner=ME)
         with refused:
-            store.drop_points("bert", 0, after_step=-1, owner=ME)
+            begin(store, 0, step=-1, owner=ME)
         store.heartbeat("bert", owner=ME)
         store.heartbeat("bert", owner="")
         assert store.release_stale("bert", lambda _run, _seconds: True) == ()
@@ -217,7 +217,7 @@ class TestEnding:
         with refused:
             store.add_points("bert", 0, [point(1)], owner=OTHER)
         with refused:
-            store.drop_points("bert", 0, after_step=0, owner=OTHER)
+            begin(store, 0, step=0, owner=OTHER)
         assert store.run("bert", 0) == run
         assert store.points("bert", 0) == ()
 

@@ -131,11 +131,22 @@ def save_frontier(
     Raises:
         ConfigError: If the path ends otherwise.
     """
-    if path.suffix not in SUFFIXES:
-        raise ConfigError(f"a figure's file name must end in .png or .svg, but got {path}")
+    check_file_name(path)
     figure = plot_frontier(runs, metrics, baseline=baseline, title=title)
     with whole_file(path) as unfinished:
         figure.savefig(unfinished)
+
+
+def check_file_name(path: Path) -> None:
+    """Check that a figure can be written to a file of this name.
+
+    Raises:
+        ConfigError: If the name ends in anything but ``.png`` or ``.svg``, or is a folder's.
+    """
+    if path.suffix not in SUFFIXES:
+        raise ConfigError(f"a figure's file name must end in .png or .svg, but got {path}")
+    if path.is_dir():
+        raise ConfigError(f"a figure needs a file's name, but {path} is a folder; name another")
 
 
 def _drawn_metrics(metrics: tuple[Metric, ...]) -> tuple[Metric, Metric]:

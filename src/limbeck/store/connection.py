@@ -1,4 +1,4 @@
-"""Opening the database: URL, transactions, tables, and errors as one line."""
+"""Opening the database: URL, transactions, tables."""
 
 import sqlite3
 import time
@@ -13,6 +13,7 @@ from sqlalchemy import (
     String,
     create_engine,
     event,
+    func,
     inspect,
     make_url,
     select,
@@ -20,24 +21,32 @@ from sqlalchemy import (
 from sqlalchemy import column as sql_column
 from sqlalchemy import table as sql_table
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from limbeck.errors import StoreError
+from limbeck.store.refusals import display_name, store_errors
 from limbeck.store.schema import REVISION
 
 BUSY_SECONDS = "30"
-"""How long a SQLite transaction waits for another process; ``?timeout=5`` in the URL overrides."""
+"""How long a transaction waits for another process; SQLite: ``?timeout=5`` in the URL overrides."""
 
-_WAY_OUT = {
-    sqlite3.SQLITE_BUSY: "stayed locked by another process; end that one, or try again later",
-    sqlite3.SQLITE_FULL: "cannot grow: the disk is full; free some space and resume",
-    sqlite3.SQLITE_IOERR: "cannot be read or written; check its disk, and free some space",
-    sqlite3.SQLITE_READONLY: "is read-only; make the file and its folder writable",
-    sqlite3.SQLITE_CANTOPEN: "cannot be opened; give the path of a file in a writable folder",
-    sqlite3.SQLITE_NOTADB: "is not a SQLite database; name another file",
-    sqlite3.SQLITE_CORRUPT: "is damaged; put back a copy of it",
+_POSTGRESQL_OPTIONS = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+    # The second, so that a process that stands still does not hold a study's lock for ever.
+    "options": f"-c lock_timeout={BUSY_SECONDS}s -c idle_in_transaction_session_timeout=60s",
 }
+"""How soon a server or a lock is given up (the fifth in ms); what the URL has, overrides."""
+
+_SHORTEST_PAUSE, _LONGEST_PAUSE, _LONG_WAIT = 0.0005, 0.03, 0.8
+"""Seconds between two tries to get SQLite's lock: after a long wait, at first; what is long."""
+
+_TABLES_LOCK = int.from_bytes(b"limbeck!")
+"""Key of the advisory lock that a process has while it builds or upgrades the tables."""
 
 
 def parse_url(text: str) -> URL:
@@ -48,37 +57,17 @@ def parse_url(text: str) -> URL:
     """
     try:
         url = make_url(text)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
+        before, at, host = text.rpartition("@")
+        shown = f"{before.partition(':')[0]}://...@{host}" if at else text
         raise StoreError(
-            f"a store must be a database URL such as sqlite:///limbeck.db, but got {text!r}"
+            f"a store must be a database URL such as sqlite:///limbeck.db, but got {shown!r}"
         ) from error
     if url.get_backend_name() == "sqlite" and "timeout" not in url.query:
         return url.update_query_dict({"timeout": BUSY_SECONDS})
+    if url.drivername in ("postgresql", "postgres"):
+        return url.set(drivername="postgresql+psycopg")
     return url
-
-
-def display_name(url: URL) -> str:
-    """Return what messages call the store: the path of its file, or its URL without password."""
-    if url.get_backend_name() == "sqlite":
-        return url.database or "in memory"
-    return url.render_as_string(hide_password=True)
-
-
-@contextmanager
-def store_errors(url: URL) -> Iterator[None]:
-    """Raise what the database refuses as one line that names the store and the way out.
-
-    Raises:
-        StoreError: If a statement or the connection fails within.
-    """
-    try:
-        yield
-    except DBAPIError as error:
-        # Errors of the sqlite3 module itself, unlike those of the library, carry no code.
-        code = getattr(error.orig, "sqlite_errorcode", None)
-        way_out = None if code is None else _WAY_OUT.get(code & 0xFF)
-        text = way_out or f"refuses: {str(error.orig).splitlines()[0]}"
-        raise StoreError(f"the store {display_name(url)} {text}") from error
 
 
 def open_engine(url: URL) -> Engine:
@@ -88,28 +77,91 @@ def open_engine(url: URL) -> Engine:
         StoreError: If the database cannot be opened, is another program's, or has tables that this
             version does not know.
     """
+    engine = connect(url)
     try:
-        engine = create_engine(url)
-    except (NoSuchModuleError, ModuleNotFoundError) as error:
-        raise StoreError(
-            f"the store {display_name(url)} needs a driver for {url.drivername!r}, but: {error}; "
-            "install it, or use sqlite:///limbeck.db"
-        ) from error
-    if engine.dialect.name == "sqlite":
-        _create_folder(url)
-        event.listen(engine, "connect", _set_up_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-    try:
-        _create_tables(engine, url)
+        bring_up_to_date(engine, url)
     except StoreError:
         engine.dispose()
         raise
     return engine
 
 
+@contextmanager
+def opened(text: str) -> Iterator[Engine]:
+    """Yield an engine as `open_engine` returns it, for the time of the block."""
+    engine = open_engine(parse_url(text))
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def connect(url: URL) -> Engine:
+    """Return an engine for a database, whatever it holds.
+
+    Its transactions see one state of the database from their first statement to their last.
+
+    Raises:
+        StoreError: If there is no driver for it, or no folder.
+    """
+    try:
+        if url.get_backend_name() == "postgresql":
+            engine = _postgresql_engine(url)
+        else:
+            engine = create_engine(url)
+    except (NoSuchModuleError, ImportError) as error:
+        if isinstance(error, ImportError) and url.drivername == "postgresql+psycopg":
+            way_out = "run: pip install 'limbeck[postgres]'"
+        else:
+            way_out = "install it, or use sqlite:///limbeck.db"
+        raise StoreError(
+            f"the store {display_name(url)} needs a driver for {url.drivername!r}, but: {error}; "
+            f"{way_out}"
+        ) from error
+    if engine.dialect.name == "sqlite":
+        _create_folder(url)
+        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
 def writing(engine: Engine) -> Engine:
     """Return the engine for transactions that write: they wait for each other from the start."""
-    return engine.execution_options(sqlite_begin="BEGIN IMMEDIATE")
+    if engine.dialect.name == "sqlite":
+        return engine.execution_options(sqlite_begin="BEGIN IMMEDIATE")
+    # Each statement must see what the transaction waited for.
+    return engine.execution_options(isolation_level="READ COMMITTED")
+
+
+def bring_up_to_date(engine: Engine, url: URL) -> str | None:
+    """Build or upgrade the tables of a database, if they are not this version's.
+
+    Returns:
+        The migration at which the database stood; None if it was empty.
+
+    Raises:
+        StoreError: If it is another program's, or has tables that this version does not know.
+    """
+    with store_errors(url), engine.begin() as connection:
+        found = _revision(connection, url)
+        if found == REVISION:
+            return found
+    # Loading Alembic takes 0.1 s, which only a new or an older database needs to pay.
+    from limbeck.store.migrate import upgrade  # noqa: PLC0415
+
+    with store_errors(url), writing(engine).begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(select(func.pg_advisory_xact_lock(_TABLES_LOCK)))
+        found = _revision(connection, url)
+        upgrade(connection, found=found, store=display_name(url))
+        return found
+
+
+def _postgresql_engine(url: URL) -> Engine:
+    options = {name: value for name, value in _POSTGRESQL_OPTIONS.items() if name not in url.query}
+    return create_engine(
+        url, connect_args=options, isolation_level="REPEATABLE READ", pool_pre_ping=True
+    )
 
 
 def _create_folder(url: URL) -> None:
@@ -159,18 +211,36 @@ def _use_write_ahead_log(cursor: DBAPICursor) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     # A plain BEGIN takes no lock: two transactions could both read, and then both write.
     begin = connection.get_execution_options().get("sqlite_begin", "BEGIN")
-    connection.exec_driver_sql(begin)
+    if begin == "BEGIN IMMEDIATE":
+        _begin_writing(connection)
+    else:
+        connection.exec_driver_sql(begin)
 
 
-def _create_tables(engine: Engine, url: URL) -> None:
-    with store_errors(url), engine.begin() as connection:
-        if _revision(connection, url) == REVISION:
-            return
-    # Loading Alembic takes 0.1 s, which only a new or an older database needs to pay.
-    from limbeck.store.migrate import upgrade  # noqa: PLC0415
+def _begin_writing(connection: Connection) -> None:
+    """Take the lock of those who write; who has waited long asks for it often, and gets it soon.
 
-    with store_errors(url), writing(engine).begin() as connection:
-        upgrade(connection, found=_revision(connection, url), store=display_name(url))
+    SQLite itself would have the others wait ever longer before they ask again, and so some of many
+    writers for seconds.
+    """
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    [(milliseconds,)] = driver.execute("PRAGMA busy_timeout").fetchall()
+    driver.execute("PRAGMA busy_timeout = 0")
+    try:
+        start = time.monotonic()
+        while (waited := time.monotonic() - start) < milliseconds / 1000:
+            try:
+                driver.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                    break
+            else:
+                return
+            time.sleep(max(_SHORTEST_PAUSE, _LONGEST_PAUSE * (1 - waited / _LONG_WAIT)))
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    finally:
+        driver.execute(f"PRAGMA busy_timeout = {milliseconds}")
 
 
 def _revision(connection: Connection, url: URL) -> str | None:

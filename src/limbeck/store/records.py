@@ -14,6 +14,7 @@ class StudyRecord:
         seed: Seed of its suggestions.
         config: Text of the study file; space and metrics follow from it.
         created: When it was created (UTC).
+        paused: Whether no more runs of it are to be started for now.
     """
 
     name: str
@@ -21,6 +22,7 @@ class StudyRecord:
     seed: int
     config: str
     created: datetime
+    paused: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,17 +1,43 @@
 """Rows of the tables as records, and the look-ups that several transactions share."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, func, select
 
-from limbeck.errors import NotFoundError, StoreError
-from limbeck.runs import Artifact, Run, RunState
-from limbeck.space import Parameters, did_you_mean
+from limbeck.errors import NotFoundError, NotOwnerError
+from limbeck.runs import Artifact, Forecast, Run, RunState
+from limbeck.space import Parameters, Value, did_you_mean
 from limbeck.store.records import StudyRecord
-from limbeck.store.schema import artifacts, metric_values, parameter_values, runs, studies
+from limbeck.store.schema import (
+    artifacts,
+    forecasts,
+    metric_values,
+    parameter_values,
+    runs,
+    studies,
+)
+
+_FACTS = (
+    "number",
+    "state",
+    "reason",
+    "message",
+    "error_type",
+    "traceback",
+    "seconds",
+    "created",
+    "started",
+    "ended",
+    "attempts",
+    "failures",
+    "total_steps",
+    "epoch_steps",
+    "stop_requested",
+)
+"""Columns of `runs` that are fields of a `Run` as they are."""
 
 
 def find_study(connection: Connection, name: str, *, lock: bool = False) -> Row[Any]:
@@ -56,16 +82,16 @@ def find_owned_run(connection: Connection, study: Row[Any], number: int, owner: 
 
     Raises:
         NotFoundError: If the study has no run of this number.
-        StoreError: If the run does not run, or runs elsewhere.
+        NotOwnerError: If the run does not run, or runs elsewhere.
     """
     row = find_run(connection, study, number)
     if row.state is not RunState.RUNNING:
-        raise StoreError(
+        raise NotOwnerError(
             f"only a running run can be written to, but run {number} of {study.name!r} is "
             f"{row.state}; drop this result, or ask for another run"
         )
     if row.owner != owner:
-        raise StoreError(
+        raise NotOwnerError(
             f"only its owner can write to a run, but run {number} of {study.name!r} is run by "
             f"{row.owner}, not by {owner}; drop this result, or ask for another run"
         )
@@ -81,56 +107,77 @@ def count_runs(connection: Connection, study: Row[Any]) -> int:
 def to_study(row: Row[Any]) -> StudyRecord:
     """Return the record of a row of `studies`."""
     return StudyRecord(
-        name=row.name, budget=row.budget, seed=row.seed, config=row.config, created=row.created
+        name=row.name,
+        budget=row.budget,
+        seed=row.seed,
+        config=row.config,
+        created=row.created,
+        paused=row.paused,
     )
 
 
-def load_runs(connection: Connection, which: ColumnElement[bool]) -> tuple[Run, ...]:
+def load_runs(
+    connection: Connection, which: ColumnElement[bool], *, metrics: Collection[str] | None = None
+) -> tuple[Run, ...]:
     """Return the runs for which ``which``, a condition on `runs`, holds, in number order.
 
-    It takes four queries, however many runs there are.
+    It takes five queries, however many runs there are.
+
+    Args:
+        connection: In a transaction.
+        which: Of the runs.
+        metrics: If given, the runs have values of these alone, and no parameters, forecasts and
+            artifacts; then it takes two queries.
     """
-    rows = connection.execute(select(runs).where(which).order_by(runs.c.number)).all()
-    run_parameters = _load_named(connection, parameter_values, which)
-    run_values = _load_named(connection, metric_values, which)
-    run_artifacts = _load_named(connection, artifacts, which)
-    return tuple(
-        Run(
-            number=row.number,
-            parameters={item.name: item.value for item in run_parameters[row.id]},
-            state=row.state,
-            owner=row.owner,
-            values={item.name: item.value for item in run_values[row.id]},
-            errors={
-                item.name: item.standard_error
-                for item in run_values[row.id]
-                if item.standard_error is not None
-            },
-            reason=row.reason,
-            message=row.message,
-            seconds=row.seconds,
-            created=row.created,
-            started=row.started,
-            ended=row.ended,
-            attempts=row.attempts,
-            artifacts=tuple(
-                Artifact(name=item.name, path=item.path, sha256=item.sha256, bytes=item.bytes)
-                for item in run_artifacts[row.id]
-            ),
+    parameters: dict[int, dict[str, Value]] = defaultdict(dict)
+    values: dict[int, dict[str, float]] = defaultdict(dict)
+    errors: dict[int, dict[str, float]] = defaultdict(dict)
+    expected: dict[int, dict[str, Forecast]] = defaultdict(dict)
+    left: dict[int, list[Artifact]] = defaultdict(list)
+    wanted = which if metrics is None else and_(which, metric_values.c.name.in_(metrics))
+    for run_id, name, value, error in _named(connection, metric_values, wanted):
+        values[run_id][name] = value
+        if error is not None:
+            errors[run_id][name] = error
+    if metrics is None:
+        for run_id, name, value in _named(connection, parameter_values, which):
+            parameters[run_id][name] = value
+        for run_id, name, mean, std in _named(connection, forecasts, which):
+            expected[run_id][name] = Forecast(mean=mean, std=std)
+        for run_id, name, path, sha256, size in _named(connection, artifacts, which):
+            left[run_id].append(Artifact(name=name, path=path, sha256=sha256, bytes=size))
+    query = select(runs.c.id, runs.c.owner, *(runs.c[name] for name in _FACTS))
+    found = []
+    for run_id, owner, *row in _rows(connection, query.where(which).order_by(runs.c.number)):
+        facts = dict(zip(_FACTS, row, strict=True))
+        found.append(
+            Run(
+                **facts,
+                parameters=parameters[run_id],
+                owner=owner if facts["state"] is RunState.RUNNING else "",
+                values=values[run_id],
+                errors=errors[run_id],
+                forecasts=expected[run_id],
+                artifacts=tuple(left[run_id]),
+            )
         )
-        for row in rows
-    )
+    return tuple(found)
 
 
-def _load_named(
-    connection: Connection, table: Table, which: ColumnElement[bool]
-) -> dict[int, list[Row[Any]]]:
-    """Return the rows of ``table`` in the order they were given, by the id of their run."""
-    query = select(table).join(runs).where(which).order_by(table.c.id)
-    found: dict[int, list[Row[Any]]] = defaultdict(list)
-    for row in connection.execute(query):
-        found[row.run_id].append(row)
-    return found
+def _named(connection: Connection, table: Table, which: ColumnElement[bool]) -> Iterator[Any]:
+    """Yield the rows of ``table`` in the order they were given: id of the run, name, the rest."""
+    columns = [column for column in table.c if column is not table.c.id]
+    return _rows(connection, select(*columns).join(runs).where(which).order_by(table.c.id))
+
+
+def _rows(connection: Connection, query: Select[Any]) -> Iterator[Any]:
+    """Yield the rows of a query, however many, without having them all at once.
+
+    In batches: SQLAlchemy takes twice the time to hand out one after the other. And not all at
+    once, since Python's garbage collection would look through them again and again.
+    """
+    for batch in connection.execute(query).partitions(1000):
+        yield from batch
 
 
 def insert_run(

@@ -1,20 +1,20 @@
 """The store: every transaction that Limbeck makes."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, and_, select
 from sqlalchemy.exc import IntegrityError
 
-from limbeck.errors import ConfigError, StoreError
-from limbeck.runs import CurvePoint, Outcome, Run, RunState
+from limbeck.errors import ConfigError
+from limbeck.runs import Outcome, Reason, Run, RunState
 from limbeck.space import Parameters
-from limbeck.store.connection import open_engine, parse_url, store_errors, writing
-from limbeck.store.records import Event, StudyRecord
+from limbeck.store.connection import writing
+from limbeck.store.database import patient
+from limbeck.store.logs import Logs
+from limbeck.store.records import StudyRecord
+from limbeck.store.refusals import store_errors
 from limbeck.store.rows import (
     count_runs,
     find_owned_run,
@@ -26,15 +26,11 @@ from limbeck.store.rows import (
     load_runs,
     to_study,
 )
-from limbeck.store.schema import artifacts, events, points, runs, studies
+from limbeck.store.schema import artifacts, events, forecasts, runs, studies
+from limbeck.store.selections import Selections
 
 
-def utc_now() -> datetime:
-    """Return the time of the system's clock."""
-    return datetime.now(UTC)
-
-
-class Store:
+class Store(Logs, Selections):
     """Studies, their runs, and all that the runs report.
 
     Each method is one transaction: it is kept as a whole or not at all, whenever the process dies,
@@ -46,48 +42,7 @@ class Store:
     and every one that takes a study or a run `NotFoundError`.
     """
 
-    def __init__(self, url: str, *, clock: Callable[[], datetime] = utc_now) -> None:
-        """Open a database; build or upgrade its tables if they are not this version's.
-
-        Args:
-            url: ``sqlite:///runs.db`` (a file, made with its folder if need be), ``sqlite://`` (in
-                memory, for one thread), or any other URL that SQLAlchemy has a driver for.
-            clock: Tells the time, with its zone.
-
-        Raises:
-            StoreError: If the database cannot be opened, belongs to another program, or was written
-                by a newer version.
-        """
-        self._url = parse_url(url)
-        self._clock = clock
-        self._engine = open_engine(self._url)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._engine.dispose()
-
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with store_errors(self._url), self._engine.begin() as connection:
-            yield connection
-
-    @contextmanager
-    def _writing(self, study: str) -> Iterator[tuple[Connection, Row[Any]]]:
-        """Begin a transaction that no other one of this study can come between."""
-        with store_errors(self._url), writing(self._engine).begin() as connection:
-            yield connection, find_study(connection, study, lock=True)
-
+    @patient
     def create_study(self, name: str, *, budget: int, seed: int, config: str) -> StudyRecord:
         """Create a study.
 
@@ -105,6 +60,7 @@ class Store:
                 ) from error
             return to_study(find_study(connection, name))
 
+    @patient
     def update_study(self, name: str, *, budget: int, config: str) -> StudyRecord:
         """Give a study another budget and study file; its runs stay as they are."""
         with self._writing(name) as (connection, study_row):
@@ -115,28 +71,44 @@ class Store:
             )
             return to_study(find_study(connection, name))
 
+    @patient
+    def set_paused(self, name: str, *, paused: bool) -> StudyRecord:
+        """Let no more runs of a study be started for now, or let them again."""
+        with self._writing(name) as (connection, study_row):
+            connection.execute(
+                studies.update().where(studies.c.id == study_row.id).values(paused=paused)
+            )
+            return to_study(find_study(connection, name))
+
+    @patient
     def study(self, name: str) -> StudyRecord:
         """Return one study."""
         with self._reading() as connection:
             return to_study(find_study(connection, name))
 
+    @patient
     def studies(self) -> tuple[StudyRecord, ...]:
         """Return all studies, the oldest first."""
         with self._reading() as connection:
             rows = connection.execute(select(studies).order_by(studies.c.id))
             return tuple(to_study(row) for row in rows)
 
-    def runs(self, study: str) -> tuple[Run, ...]:
-        """Return all runs of a study in number order."""
+    @patient
+    def runs(self, study: str, *, first: int = 0) -> tuple[Run, ...]:
+        """Return the runs of a study, those from number ``first`` on, in number order."""
         with self._reading() as connection:
-            return load_runs(connection, runs.c.study_id == find_study(connection, study).id)
+            study_id = find_study(connection, study).id
+            which = runs.c.study_id == study_id
+            return load_runs(connection, and_(which, runs.c.number >= first) if first else which)
 
+    @patient
     def run(self, study: str, number: int) -> Run:
         """Return one run."""
         with self._reading() as connection:
             row = find_run(connection, find_study(connection, study), number)
             return load_runs(connection, runs.c.id == row.id)[0]
 
+    @patient
     def claim_waiting(self, study: str, *, owner: str) -> Run | None:
         """Start the waiting run of the lowest number, with the parameters that it has.
 
@@ -171,6 +143,7 @@ class Store:
             )
             return load_runs(connection, runs.c.id == run_id)[0]
 
+    @patient
     def add_run(
         self,
         study: str,
@@ -209,16 +182,85 @@ class Store:
                 self._end(connection, run_id, outcome)
             return load_runs(connection, runs.c.id == run_id)[0]
 
+    @patient
     def end_run(self, study: str, number: int, outcome: Outcome, *, owner: str) -> None:
-        """Write how a run ended. Nothing else ends a run, and an ended run never changes again.
+        """Write how a run ended. An ended run never changes again.
 
-        Values of the outcome replace known ones of the same name; the other known ones stay.
+        Values of the outcome replace known ones of the same name; the other known ones stay. To
+        tell the same twice is to tell it once.
 
         Raises:
-            StoreError: If the run is not running, or ``owner`` is not who runs it.
+            NotOwnerError: If the run is not running, or ``owner`` is not who runs it.
         """
         with self._writing(study) as (connection, study_row):
-            self._end(connection, find_owned_run(connection, study_row, number, owner).id, outcome)
+            row = find_run(connection, study_row, number)
+            if row.state.ended and row.owner == owner:
+                run = load_runs(connection, runs.c.id == row.id)[0]
+                if _is_told(run, outcome):
+                    return
+            find_owned_run(connection, study_row, number, owner)
+            self._end(connection, row.id, outcome)
+
+    @patient
+    def retry_run(self, study: str, number: int, outcome: Outcome, *, owner: str) -> None:
+        """Put one's own running run that failed back to *waiting*, to be tried again.
+
+        What went wrong stays with it until it ends.
+
+        Raises:
+            NotOwnerError: If the run is not running, or ``owner`` is not who runs it.
+        """
+        with self._writing(study) as (connection, study_row):
+            row = find_run(connection, study_row, number)
+            if _is_released(row, owner):
+                return
+            run = find_owned_run(connection, study_row, number, owner)
+            connection.execute(
+                runs.update()
+                .where(runs.c.id == run.id)
+                .values(
+                    failures=runs.c.failures + 1,
+                    reason=outcome.reason,
+                    message=outcome.message,
+                    error_type=outcome.error_type,
+                    traceback=outcome.traceback,
+                )
+            )
+            self._release(connection, run, f"{outcome.reason}: {outcome.message}")
+
+    @patient
+    def request_stop(self, study: str, number: int) -> Run:
+        """Ask for a run to be stopped: one that waits is, one that runs will be told.
+
+        Returns:
+            The run.
+
+        Raises:
+            ConfigError: If it has ended.
+        """
+        with self._writing(study) as (connection, study_row):
+            row = find_run(connection, study_row, number)
+            if row.state.ended:
+                raise ConfigError(
+                    f"only a run that waits or runs can be stopped, but run {number} of {study!r} "
+                    f"is {row.state}; name another"
+                )
+            if row.state is RunState.WAITING:
+                self._end(connection, row.id, _stopped_by_hand("while it waited"))
+            else:
+                connection.execute(
+                    runs.update().where(runs.c.id == row.id).values(stop_requested=True)
+                )
+            return load_runs(connection, runs.c.id == row.id)[0]
+
+    @patient
+    def drop_artifact(self, study: str, number: int, name: str) -> None:
+        """Forget one of a run's artifacts; its files are the caller's to remove."""
+        with self._writing(study) as (connection, study_row):
+            run_id = find_run(connection, study_row, number).id
+            connection.execute(
+                artifacts.delete().where(artifacts.c.run_id == run_id, artifacts.c.name == name)
+            )
 
     def _end(self, connection: Connection, run_id: int, outcome: Outcome) -> None:
         connection.execute(
@@ -226,39 +268,62 @@ class Store:
             .where(runs.c.id == run_id)
             .values(
                 state=outcome.state,
-                owner="",
                 ended=self._clock(),
                 reason=outcome.reason,
                 message=outcome.message,
+                error_type=outcome.error_type,
+                traceback=outcome.traceback,
+                stop_requested=False,
                 seconds=outcome.seconds,
             )
         )
         insert_values(connection, run_id, outcome.values, errors=outcome.errors)
         insert_rows(
             connection,
+            forecasts,
+            [
+                {"run_id": run_id, "name": name} | asdict(forecast)
+                for name, forecast in outcome.forecasts.items()
+            ],
+        )
+        insert_rows(
+            connection,
             artifacts,
             [{"run_id": run_id} | asdict(artifact) for artifact in outcome.artifacts],
         )
 
-    def heartbeat(self, study: str, *, owner: str) -> None:
-        """Note that the owner is alive, on all of its running runs."""
-        with self._writing(study) as (connection, study_row):
-            connection.execute(
-                runs.update()
-                .where(runs.c.study_id == study_row.id, runs.c.owner == owner)
-                .values(heartbeat=self._clock())
-            )
+    @patient
+    def heartbeat(self, study: str, *, owner: str) -> tuple[int, ...]:
+        """Note that the owner is alive, on all of its running runs.
 
+        Returns:
+            The numbers of those that somebody wants stopped.
+        """
+        with self._writing(study) as (connection, study_row):
+            mine = and_(
+                runs.c.study_id == study_row.id,
+                runs.c.owner == owner,
+                runs.c.state == RunState.RUNNING,
+            )
+            connection.execute(runs.update().where(mine).values(heartbeat=self._clock()))
+            wanted = select(runs.c.number).where(mine, runs.c.stop_requested)
+            return tuple(connection.scalars(wanted.order_by(runs.c.number)))
+
+    @patient
     def release(self, study: str, number: int, *, owner: str) -> Run:
         """Put one's own running run back to *waiting*, and return it.
 
         Raises:
-            StoreError: If the run is not running, or ``owner`` is not who runs it.
+            NotOwnerError: If the run is not running, or ``owner`` is not who runs it.
         """
         with self._writing(study) as (connection, study_row):
+            row = find_run(connection, study_row, number)
+            if _is_released(row, owner):
+                return load_runs(connection, runs.c.id == row.id)[0]
             run = find_owned_run(connection, study_row, number, owner)
             return self._release(connection, run, f"{owner} gave it back")
 
+    @patient
     def release_stale(self, study: str, is_stale: Callable[[Run, float], bool]) -> tuple[Run, ...]:
         """Put running runs whose owners are gone back to *waiting*, and return them.
 
@@ -292,9 +357,12 @@ class Store:
             )
 
     def _release(self, connection: Connection, run: Row[Any], why: str) -> Run:
-        connection.execute(
-            runs.update().where(runs.c.id == run.id).values(state=RunState.WAITING, owner="")
-        )
+        """Let a run wait again; one that was to be stopped is."""
+        if run.stop_requested:
+            self._end(connection, run.id, _stopped_by_hand("while nobody ran it"))
+        else:
+            waiting = runs.update().where(runs.c.id == run.id).values(state=RunState.WAITING)
+            connection.execute(waiting)
         connection.execute(
             events.insert().values(
                 study_id=run.study_id,
@@ -306,72 +374,20 @@ class Store:
         )
         return load_runs(connection, runs.c.id == run.id)[0]
 
-    def add_points(
-        self, study: str, number: int, curve_points: Sequence[CurvePoint], *, owner: str
-    ) -> None:
-        """Add to the curves of a running run.
 
-        Raises:
-            StoreError: If the run is not running, ``owner`` is not who runs it, or it has a value
-                of the same metric at the same step: then none of the points is added.
-        """
-        with self._writing(study) as (connection, study_row):
-            run_id = find_owned_run(connection, study_row, number, owner).id
-            rows = [{"run_id": run_id} | asdict(point) for point in curve_points]
-            try:
-                insert_rows(connection, points, rows)
-            except IntegrityError as error:
-                raise StoreError(
-                    f"a metric has one value at a step, but run {number} of {study!r} has one of "
-                    f"{len(rows)} given already; drop the points after the checkpoint first"
-                ) from error
+def _is_released(row: Row[Any], owner: str) -> bool:
+    """Whether a run waits that ``owner`` had last."""
+    return row.state is RunState.WAITING and row.owner == owner
 
-    def drop_points(self, study: str, number: int, *, after_step: int, owner: str) -> None:
-        """Drop the curve points beyond a step, for a run that goes on from its checkpoint there.
 
-        After step -1 means all of them.
+def _is_told(run: Run, outcome: Outcome) -> bool:
+    """Whether a run ended so; values are compared as text, since NaN equals no NaN."""
+    ended = (run.state, run.reason, run.message, run.seconds)
+    values = {name: repr(run.values.get(name)) for name in outcome.values}
+    return ended == (outcome.state, outcome.reason, outcome.message, outcome.seconds) and (
+        values == {name: repr(value) for name, value in outcome.values.items()}
+    )
 
-        Raises:
-            StoreError: If the run is not running, or ``owner`` is not who runs it.
-        """
-        with self._writing(study) as (connection, study_row):
-            run_id = find_owned_run(connection, study_row, number, owner).id
-            connection.execute(
-                points.delete().where(points.c.run_id == run_id, points.c.step > after_step)
-            )
 
-    def points(
-        self, study: str, number: int, *, metric: str | None = None
-    ) -> tuple[CurvePoint, ...]:
-        """Return the curve points of a run, or of one of its metrics, in step order."""
-        with self._reading() as connection:
-            run = find_run(connection, find_study(connection, study), number)
-            query = (
-                select(points.c.step, points.c.metric, points.c.value, points.c.seconds)
-                .where(points.c.run_id == run.id)
-                .order_by(points.c.step, points.c.metric)
-            )
-            if metric is not None:
-                query = query.where(points.c.metric == metric)
-            return tuple(CurvePoint(**row) for row in connection.execute(query).mappings())
-
-    def add_event(self, study: str, kind: str, text: str, *, number: int | None = None) -> None:
-        """Write down what happened to a study, or to one of its runs."""
-        with self._writing(study) as (connection, study_row):
-            run_id = None if number is None else find_run(connection, study_row, number).id
-            connection.execute(
-                events.insert().values(
-                    study_id=study_row.id, run_id=run_id, time=self._clock(), kind=kind, text=text
-                )
-            )
-
-    def events(self, study: str) -> tuple[Event, ...]:
-        """Return the events of a study and of its runs in the order they were written."""
-        with self._reading() as connection:
-            query = (
-                select(events.c.time, events.c.kind, events.c.text, runs.c.number)
-                .outerjoin(runs, runs.c.id == events.c.run_id)
-                .where(events.c.study_id == find_study(connection, study).id)
-                .order_by(events.c.id)
-            )
-            return tuple(Event(**row) for row in connection.execute(query).mappings())
+def _stopped_by_hand(when: str) -> Outcome:
+    return Outcome(state=RunState.STOPPED, reason=Reason.BY_HAND, message=f"stopped by hand {when}")
