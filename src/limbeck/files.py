@@ -2,9 +2,10 @@
 
 import errno
 import hashlib
+import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -42,6 +43,17 @@ def whole_file(path: Path) -> Iterator[Path]:
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Mapping[str, object]) -> None:
+    """Write a JSON object; the file appears, or is replaced, whole."""
+    with whole_file(path) as file:
+        file.write_text(json.dumps(content), encoding="utf-8")
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is such a folder; not if its name is longer than one can be."""
+    return os.path.isdir(path)  # noqa: PTH112  # Path.is_dir raises for such a name.
 
 
 def sha256(path: Path) -> str:

@@ -41,4 +41,9 @@ class Home:
 
     def run(self, study: str, number: int) -> Path:
         """Folder of a run."""
-        return self.folder / "studies" / study / "runs" / f"{number:04d}"
+        return self.folder / "studies" / run_place(study, number)
+
+
+def run_place(study: str, number: int) -> str:
+    """Return where a run's files are, in the home's ``studies`` or beneath a URL."""
+    return f"{study}/runs/{number:04d}"

@@ -1,6 +1,10 @@
-"""Names for the cases of Optuna's suites."""
+"""Names for the cases of Optuna's suites; no news of the tests to MLflow's makers."""
+
+import os
 
 import pytest
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 
 def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
