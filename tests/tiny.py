@@ -179,7 +179,11 @@ def write_tiny_study(folder: Path, **overrides: object) -> Path:
     write_tiny_encoder(folder / "encoder")
     write_squad(folder / "train.json", tiny_questions(24, seed=1))
     write_squad(folder / "dev.json", tiny_questions(12, seed=2))
-    path = folder / "study.toml"
+    return write_study_file(folder / "study.toml", **overrides)
+
+
+def write_study_file(path: Path, **overrides: object) -> Path:
+    """Write a study file alone; see `write_tiny_study`."""
     path.write_text("".join(f"{line}\n" for line in _toml(merged(tiny_study(), overrides))))
     return path
 

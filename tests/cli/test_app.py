@@ -81,6 +81,15 @@ def test_frontier_prints_differences_from_the_baseline_and_the_summary(
     assert (tmp_path / "front.svg").read_text().startswith("<?xml")
 
 
+def test_frontier_draws_no_picture_unasked(
+    limbeck: Limbeck, searched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ended = limbeck("frontier", "--home", searched / "home")
+    assert (ended.code, ended.err) == (0, "")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_status_counts_the_runs_of_every_study(limbeck: Limbeck, searched: Path) -> None:
     home = ("--home", searched / "home")
     assert "4 finished" in limbeck("status", *home).out

@@ -6,8 +6,8 @@ from typing import TextIO
 
 import typer
 
-from limbeck.cli import looking, making, optuna
-from limbeck.errors import InputError, LimbeckError, LimbeckWarning
+from limbeck.cli import disk, looking, making, managing, optuna, store
+from limbeck.errors import ArchitectureError, InputError, LimbeckError, LimbeckWarning
 
 app = typer.Typer(
     name="limbeck",
@@ -20,17 +20,29 @@ app = typer.Typer(
 )
 app.add_typer(making.app)
 app.add_typer(looking.app)
+app.add_typer(managing.app)
+app.add_typer(disk.app)
 app.add_typer(optuna.app, name="optuna")
+app.add_typer(store.app, name="store")
 
 
 def main() -> None:
     """Run the command line; what goes wrong on purpose is one line and an exit code."""
     warnings.showwarning = _show_warning
     try:
-        app()
+        sys.exit(app(standalone_mode=False) or 0)
+    except typer.TyperException as error:
+        if error.format_message():  # Without arguments, help has been shown instead.
+            _show_error(error.format_message())
+        sys.exit(error.exit_code)
     except LimbeckError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        sys.exit(2 if isinstance(error, InputError) else 1)
+        _show_error(str(error))
+        sys.exit(2 if isinstance(error, InputError | ArchitectureError) else 1)
+
+
+def _show_error(message: str) -> None:
+    """Print an error in one line, also where it quotes something that has several."""
+    print(f"Error: {' '.join(message.splitlines())}", file=sys.stderr)
 
 
 def _show_warning(

@@ -13,6 +13,7 @@ from limbeck.cli.options import (
     StoreUrl,
     StudyArgument,
     StudyName,
+    check_picture,
     draw,
     latest_study,
     open_store,
@@ -48,8 +49,10 @@ def status(
         runs = store.runs(study)
         if as_json:
             print_json([run_facts(run) for run in runs])
-        else:
-            print_runs(runs, stored_config(store, study).metrics)
+            return
+        print_runs(runs, stored_config(store, study).metrics)
+        if store.study(study).paused:
+            print(f"Paused: no run is started until limbeck resume {study}.")
 
 
 @app.command(epilog="Example: limbeck frontier -o frontier.svg")
@@ -60,19 +63,23 @@ def frontier(
     store_url: StoreUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print the frontier against the baseline, and draw it."""
+    """Print the frontier against the baseline; with -o, draw it, too."""
     from limbeck.analysis.control import find_control
+    from limbeck.analysis.extract import frontier_runs
     from limbeck.cli.tables import frontier_facts, print_frontier
     from limbeck.study import stored_config
 
+    check_picture(picture)
     with open_store(Home(home), store_url) as store:
         name = study or latest_study(store)
-        config, runs = stored_config(store, name), store.runs(name)
+        config = stored_config(store, name)
+        runs = frontier_runs(store, config)
         if as_json:
             print_json(frontier_facts(runs, config.metrics))
         else:
             print_frontier(runs, config.metrics, control=find_control(runs, config))
-        draw(store, name, picture)
+        if picture is not None:
+            draw(store, name, picture)
 
 
 @app.command(epilog="Example: limbeck show 7")

@@ -68,7 +68,8 @@ def print_studies(facts: Sequence[Facts]) -> None:
         return
     table = new_table("study", "runs", "budget", "frontier", "begun")
     for fact in facts:
-        table.add_row(*(str(fact[key]) for key in ("study", "runs", "budget", "frontier", "begun")))
+        name = f"{fact['study']} (paused)" if fact["paused"] else str(fact["study"])
+        table.add_row(name, *(str(fact[key]) for key in ("runs", "budget", "frontier", "begun")))
     OUT.print(table)
 
 
@@ -82,7 +83,7 @@ def print_runs(runs: Sequence[Run], metrics: tuple[Metric, ...]) -> None:
         for run in runs:
             table.add_row(
                 f"{run.number}{' *' if run.number in front else ''}",
-                f"{run.state}: {run.reason}" if run.reason else str(run.state),
+                _state(run),
                 *(write(run, metric) for metric in metrics),
                 *_parameter_cells(run, parameters),
             )
@@ -127,6 +128,8 @@ def print_frontier(
 
 def print_run(run: Run, points: Sequence[CurvePoint], config: StudyConfig, baseline: Run) -> None:
     """Print all about one run."""
+    from limbeck.retention import dropped_weights
+
     OUT.print(f"Run {run.number} of {config.file.name}: {run.state} {run.reason}".rstrip())
     if run.message:
         OUT.print(run.message)
@@ -151,6 +154,15 @@ def print_run(run: Run, points: Sequence[CurvePoint], config: StudyConfig, basel
         _print_curves(points)
     for artifact in run.artifacts:
         OUT.print(f"{artifact.name}: {artifact.path} ({artifact.bytes:,} bytes)")
+    if dropped := dropped_weights(run, config):
+        OUT.print(dropped)
+
+
+def _state(run: Run) -> str:
+    """Return a run's state with its reason, or with what is to become of it."""
+    if run.state is RunState.RUNNING and run.stop_requested:
+        return "running, to be stopped"
+    return f"{run.state}: {run.reason}" if run.reason else str(run.state)
 
 
 def run_facts(run: Run) -> Facts:
@@ -164,6 +176,7 @@ def study_facts(study: StudyRecord, runs: Sequence[Run], metrics: tuple[Metric, 
         "study": study.name,
         "begun": study.created.isoformat(timespec="seconds"),
         "budget": study.budget,
+        "paused": study.paused,
         "runs": ", ".join(
             f"{count} {state}"
             for state in RunState

@@ -6,7 +6,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 import torch
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from limbeck.config import StudentSettings, StudyConfig, split_layer
 from limbeck.distill.device import Device
@@ -18,9 +18,14 @@ from limbeck.distill.importance import (
 from limbeck.distill.live import LiveTeacher
 from limbeck.errors import ArchitectureError, ConfigError, ModelError
 from limbeck.space import Choice, Parameter, Parameters, Value
-from limbeck.students.checkpoint import find_folder, is_fine_tuned, read_shape
+from limbeck.students.checkpoint import is_fine_tuned, read_shape
 from limbeck.students.layers import choose_layers, parse_layers
-from limbeck.students.loading import load_encoder, load_teacher
+from limbeck.students.loading import (
+    check_weights,
+    load_encoder,
+    load_teacher,
+    load_tokenizer,
+)
 from limbeck.students.modeling import SlimBertForQuestionAnswering
 from limbeck.students.shape import (
     Shape,
@@ -321,10 +326,10 @@ class Students:
     def _check_source(self, model: str) -> None:
         path = self._config.model_path(model)
         check_length(self._config, path)
+        check_weights(path)
         if model == self._config.file.teacher.model:
             return
-        tokenizer = AutoTokenizer.from_pretrained(find_folder(path))
-        if tokenizer.get_vocab() != self._tokenizer.get_vocab():
+        if load_tokenizer(path).get_vocab() != self._tokenizer.get_vocab():
             raise ModelError(
                 "students must be cut from a model with the teacher's vocabulary, but "
                 f"{model!r} has another; take one with the same tokens"

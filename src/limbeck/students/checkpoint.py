@@ -13,6 +13,7 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError 
 )
 
 from limbeck.errors import ModelError
+from limbeck.files import is_folder
 from limbeck.students.shape import Shape
 
 HUB_TIMEOUT_SECONDS = 5
@@ -66,7 +67,7 @@ def find_folder(model: str, *, weights: bool = True) -> Path:
         ModelError: If there is no such model, the hub cannot be reached, or files are missing.
     """
     folder = Path(model).expanduser()
-    if not folder.is_dir():
+    if not is_folder(folder):
         folder = _cached_folder(model, weights=weights) or _download(model, weights=weights)
     if not (folder / "config.json").is_file():
         raise ModelError(f"a model folder must hold config.json, but {model!r} does not")
@@ -87,9 +88,12 @@ def read_config(folder: Path) -> Mapping[str, Any]:
     """
     path = folder / "config.json"
     try:
-        fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        loaded: object = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{path} must be JSON, but reading it fails: {error}") from error
+    if not isinstance(loaded, dict):
+        raise ModelError(f"{path} must hold an object, but holds {type(loaded).__name__}")
+    fields: dict[str, Any] = loaded
     model_type = fields.get("model_type")
     if model_type not in _SUPPORTED:
         raise ModelError(
@@ -110,8 +114,25 @@ def read_config(folder: Path) -> Mapping[str, Any]:
     missing = [name for name in _SIZES if name not in fields]
     if missing:
         raise ModelError(f"{path} must hold {', '.join(missing)}, but does not")
+    _check_sizes(fields, path)
     fields["max_position_embeddings"] -= unused_positions(fields)
     return fields
+
+
+def _check_sizes(fields: Mapping[str, Any], path: Path) -> None:
+    """Check that sizes are numbers, and that heads can be of one width."""
+    may_be_none = ("type_vocab_size", "pad_token_id")
+    for name in (*_SIZES, *(["pad_token_id"] if fields["model_type"] == "roberta" else [])):
+        low, value = 0 if name in may_be_none else 1, fields[name]
+        if not isinstance(value, int) or value < low:
+            raise ModelError(
+                f"{name} must be a whole number from {low} on, but got {value!r} in {path}"
+            )
+    hidden, heads = fields["hidden_size"], fields["num_attention_heads"]
+    if not fields.get("head_dim") and hidden % heads:
+        raise ModelError(
+            f"num_attention_heads must divide hidden_size, but got {heads} and {hidden} in {path}"
+        )
 
 
 def unused_positions(fields: Mapping[str, Any]) -> int:

@@ -2,12 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from limbeck.errors import ModelError
 from limbeck.students.checkpoint import (
@@ -53,6 +56,7 @@ _CONFIG_FIELDS = (
 )
 _PREFIXES = ("bert.", "distilbert.", "electra.", "roberta.")
 _POSITIONS = "bert.embeddings.position_embeddings.weight"
+_TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json")
 _HEAD = ("qa_outputs.weight", "qa_outputs.bias")
 
 
@@ -99,6 +103,51 @@ def load_encoder(
     return _build(model, config, {**weights, **head})
 
 
+def load_tokenizer(model: str) -> PreTrainedTokenizerFast:
+    """Return the tokenizer of a model.
+
+    Args:
+        model: Folder or hub id.
+
+    Raises:
+        ModelError: If it has none, or one that cannot be read or is no fast one.
+    """
+    folder = find_folder(model)
+    # Without any, transformers makes one that knows no word.
+    if not any((folder / name).is_file() for name in _TOKENIZERS):
+        raise ModelError(
+            f"a model must have a tokenizer, but {model!r} has neither {', '.join(_TOKENIZERS)}; "
+            "save the tokenizer that it was trained with beside it"
+        )
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    except Exception as error:  # That is what tokenizers raises.
+        reason = str(error).partition("\n")[0]
+        raise ModelError(
+            f"the tokenizer of {model!r} must be one that transformers reads, but: {reason}"
+        ) from error
+    if not isinstance(tokenizer, PreTrainedTokenizerFast):
+        raise ModelError(
+            f"the tokenizer must be a fast one, but {model} has a {type(tokenizer).__name__}; save "
+            "it with tokenizer.json"
+        )
+    return tokenizer
+
+
+def check_weights(model: str) -> None:
+    """Check that the files of a model's weights are whole, as far as their headers say.
+
+    Args:
+        model: Folder or hub id.
+
+    Raises:
+        ModelError: If not.
+    """
+    for path in _weight_files(find_folder(model)):
+        with _opened(path):
+            pass
+
+
 def fingerprint(model: SlimBertForQuestionAnswering) -> str:
     """Return a SHA-256 digest of all that decides a model's logits in evaluation mode.
 
@@ -128,20 +177,45 @@ def _read(model: str) -> tuple[SlimBertConfig, dict[str, Tensor]]:
 
 def _read_weights(folder: Path) -> dict[str, Tensor]:
     """Return all weights of a folder by the names that they have here."""
-    names = {WEIGHTS}
-    if not (folder / WEIGHTS).is_file():
-        index = json.loads((folder / WEIGHTS_INDEX).read_text(encoding="utf-8"))
-        names = set(index["weight_map"].values())
     weights: dict[str, Tensor] = {}
-    for name in sorted(names):
-        try:
-            with safe_open(folder / name, framework="pt") as file:
-                weights |= {_rename(key): file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        except (SafetensorError, FileNotFoundError) as error:
-            raise ModelError(
-                f"{folder / name} must be a safetensors file, but reading it fails: {error}"
-            ) from error
+    for path in _weight_files(folder):
+        with _opened(path) as file:
+            weights |= {_rename(key): file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     return weights
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    """Return the files that hold a folder's weights.
+
+    Raises:
+        ModelError: If the list of them is broken.
+    """
+    if (folder / WEIGHTS).is_file():
+        return [folder / WEIGHTS]
+    path = folder / WEIGHTS_INDEX
+    try:
+        names: set[str] = {*json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(
+            f"{path} must be JSON that names the files in weight_map, but reading it fails: {error}"
+        ) from error
+    return [folder / name for name in sorted(names)]
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Yield a file of weights.
+
+    Raises:
+        ModelError: If it is not there, or broken.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (SafetensorError, FileNotFoundError) as error:
+        raise ModelError(
+            f"{path} must be a safetensors file, but reading it fails: {error}"
+        ) from error
 
 
 def _rename(name: str) -> str:

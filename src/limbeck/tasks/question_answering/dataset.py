@@ -183,16 +183,16 @@ def read_json(path: Path) -> object:
     Raises:
         DataError: If there is no such file, or it is damaged or no JSON.
     """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
     try:
+        if not path.is_file():
+            raise DataError(f"{path}: no such file")
         content = path.read_bytes()
         return json.loads(gzip.decompress(content) if path.suffix == ".gz" else content)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path}: must be a whole gzip file, but {error}; fetch it anew") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: must be JSON, but {error}") from error
 
 

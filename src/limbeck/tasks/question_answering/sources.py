@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from limbeck.errors import DataError
+from limbeck.files import is_folder
 from limbeck.tasks.question_answering.dataset import QuestionSet, read_squad
 from limbeck.tasks.question_answering.hub import load_folder, load_hub_split
 
@@ -25,7 +26,7 @@ def load_questions(source: str, *, base: Path) -> QuestionSet:
     if source.endswith((".json", ".json.gz")):
         return read_squad(base / source)
     name, _, split = source.partition(":")
-    if (base / name).is_dir():
+    if is_folder(base / name):
         return load_folder(base / name, split)
     if HUB_ID.fullmatch(name) and split:
         return load_hub_split(name, split)
