@@ -16,12 +16,12 @@ from typing_extensions import override
 from limbeck.config import MEASURED, DataSettings, TrainingSettings, load_config
 from limbeck.distill.device import Device
 from limbeck.distill.evaluation import Exam, examine
-from limbeck.errors import ConfigError, LimbeckWarning, ModelError
+from limbeck.errors import ConfigError, LimbeckWarning, ModelError, StoppedError
 from limbeck.files import sha256
 from limbeck.home import Home
 from limbeck.measure import CLEAR_REFS
 from limbeck.objective import Objective
-from limbeck.runs import RunState
+from limbeck.runs import Forecast, RunState
 from limbeck.space import Integer, Parameters, Value
 from limbeck.tasks.question_answering.dataset import read_squad
 from limbeck.tasks.question_answering.features import load_features
@@ -44,7 +44,7 @@ class Listener:
     reported: list[tuple[int, Mapping[str, float]]] = field(default_factory=list)
     prepared: list[str] = field(default_factory=list)
 
-    def begin(self, step: int, total_steps: int) -> None:
+    def begin(self, step: int, total_steps: int, epoch_steps: int) -> None:
         self.begun.append((step, total_steps))
 
     def report(self, step: int, values: Mapping[str, float], *, seconds: float) -> None:
@@ -275,13 +275,55 @@ def test_an_impossible_student_is_infeasible(tmp_path: Path) -> None:
 
 class _DeviceWithoutMemory(Listener):
     @override
-    def begin(self, step: int, total_steps: int) -> None:
+    def begin(self, step: int, total_steps: int, epoch_steps: int) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
 
 def test_a_device_without_memory_makes_a_run_infeasible(tmp_path: Path) -> None:
     outcome = make_objective(tmp_path)({}, tmp_path / "run", _DeviceWithoutMemory())
     assert (outcome.state, outcome.reason) == (RunState.INFEASIBLE, "out-of-memory")
+
+
+class _StopsAtFive(Listener):
+    @override
+    def report(self, step: int, values: Mapping[str, float], *, seconds: float) -> None:
+        super().report(step, values, seconds=seconds)
+        if step >= 5:
+            raise StoppedError("enough")
+
+
+def test_a_run_ends_where_its_listener_ends_it(tmp_path: Path) -> None:
+    listener = _StopsAtFive()
+    outcome = make_objective(tmp_path)({}, tmp_path / "run", listener)
+    assert outcome.state is RunState.STOPPED
+    assert outcome.seconds > 0
+    assert [step for step, _ in listener.reported] == [2, 4, 5]
+    assert not (tmp_path / "run" / "model").exists()
+
+
+@pytest.mark.parametrize("needs_all", [True, False])
+def test_the_first_questions_decide_whether_all_are_answered(
+    tmp_path: Path, needs_all: bool
+) -> None:
+    asked: list[Mapping[str, Forecast]] = []
+
+    def decide(forecasts: Mapping[str, Forecast]) -> bool:
+        asked.append(forecasts)
+        return needs_all
+
+    objective = make_objective(tmp_path, data={"first_questions": 9}, recipe={"learning_rate": 0.1})
+    outcome = objective({}, tmp_path / "run", Listener(), needs_all=decide)
+    [forecasts] = asked
+    assert outcome.state is RunState.FINISHED
+    answers = json.loads((tmp_path / "run" / "predictions.json").read_text())
+    if needs_all:
+        assert (outcome.values["total"], len(answers), outcome.forecasts) == (12.0, 12, {})
+        return
+    assert (outcome.values["total"], len(answers)) == (9.0, 9)
+    assert outcome.forecasts == forecasts
+    # A quarter of the questions is left: sqrt(1/4) of the standard error of nine.
+    assert forecasts["exact"].mean == outcome.values["exact"]
+    assert forecasts["exact"].std == pytest.approx(outcome.errors["exact"] / 2)
 
 
 def test_a_run_replaces_what_lies_in_its_folder(tmp_path: Path) -> None:

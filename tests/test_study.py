@@ -70,7 +70,7 @@ def test_a_study_ends_with_its_budget_and_keeps_what_it_was_told(store: Store) -
     study = make_study(store, budget=3)
     while run := study.ask():
         outcome = Outcome(state=RunState.FINISHED, values={"score": float(run.number)})
-        study.tell(run.number, outcome)
+        study.tell(run, outcome)
     assert [run.values["score"] for run in study.runs] == [0.0, 1.0, 2.0]
     assert all(run.values["size"] == known(run.parameters)["size"] for run in study.runs)
 
@@ -92,7 +92,7 @@ def test_no_owner_can_tell_for_another(store: Store) -> None:
     run = make_study(store, owner="a").ask()
     assert run is not None
     with pytest.raises(StoreError, match="run 0"):
-        make_study(store, owner="b").tell(run.number, FINISHED)
+        make_study(store, owner="b").tell(run, FINISHED)
     assert store.run("s", 0).state is RunState.RUNNING
 
 
@@ -101,7 +101,7 @@ def test_a_released_run_comes_next_with_its_parameters(store: Store) -> None:
     first, second = study.ask(), study.ask()
     assert first is not None
     assert second is not None
-    study.tell(second.number, FINISHED)
+    study.tell(second, FINISHED)
     assert [run.number for run in study.release()] == [first.number]
     again = study.ask()
     assert again is not None
@@ -144,7 +144,7 @@ def test_curves_go_on_from_the_checkpoint(store: Store) -> None:
     assert study.ask()
     points = [CurvePoint(step=s, metric="loss", value=1.0, seconds=1.0) for s in (1, 2, 3)]
     study.report(0, points)
-    study.resume_at(0, 2)
+    study.begin(0, step=2, total_steps=9, epoch_steps=3)
     study.report(0, [replace(points[2], value=0.5)])
     assert [(p.step, p.value) for p in store.points("s", 0)] == [(1, 1.0), (2, 1.0), (3, 0.5)]
 
@@ -338,3 +338,72 @@ def test_budget_workers_and_device_may_change(
     changed = {"budget": {"runs": 9, "workers": 2}, "training": {"log_every": 1}}
     enter(store, load_config(write_tiny_study(tmp_path / "other", **changed)), runs=9)
     assert store.study("tiny").budget == 9
+
+
+FAILED = Outcome(state=RunState.FAILED, reason="killed", message="signal 9")
+
+
+def test_a_failed_run_is_tried_again_so_often_and_not_more(store: Store) -> None:
+    study = replace(make_study(store, budget=1), retries=2)
+    told = []
+    for _ in range(3):
+        run = study.ask()
+        assert run is not None
+        assert run.number == 0
+        told.append(study.tell(run, FAILED))
+    assert told == [False, False, True]
+    assert study.ask() is None
+    [run] = study.runs
+    assert (run.state, run.reason, run.failures, run.attempts) == (
+        RunState.FAILED,
+        "killed",
+        2,
+        3,
+    )
+
+
+def test_a_run_that_an_outage_ended_is_tried_again_without_end(store: Store) -> None:
+    study = make_study(store, budget=1)
+    full = replace(FAILED, reason="disk-full", message="no space")
+    for _ in range(3):
+        run = study.ask()
+        assert run is not None
+        study.wait_again(run, full)
+    assert study.runs[0].failures == 0
+    assert [event.kind for event in store.events("s")] == 3 * ["released", "disk-full"]
+
+
+def test_only_runs_that_may_change_are_read_again(store: Store) -> None:
+    study = make_study(store, budget=9)
+    queued = study.queue({"depth": 2, "rate": 0.5, "other": 1})
+    asked = [study.ask() for _ in range(5)]
+    assert queued is not None
+    for run in (asked[0], asked[1], asked[3]):
+        assert run is not None
+        study.tell(run, FINISHED)
+        fitting = [each for each in study.runs if each.number != queued.number]
+        assert study.history.update() == (fitting, 5)
+    assert study.history.settled == 2
+    assert study.history.update() == (
+        [run for run in store.runs("s") if run.number != queued.number],
+        5,
+    )
+
+
+def test_a_study_is_spent_when_nothing_waits_and_nothing_may_be_added(store: Store) -> None:
+    study = make_study(store, budget=2)
+    study.ask()
+    assert not study.is_spent
+    study.queue({"depth": 1, "rate": 0.0})
+    assert not study.is_spent
+    study.ask()
+    assert study.is_spent
+
+
+def test_what_was_asked_for_and_never_heard_of_is_free_again(store: Store) -> None:
+    study = make_study(store)
+    first, second = study.ask(), study.ask()
+    assert first is not None
+    assert second is not None
+    assert [run.number for run in study.release(but=[first.number])] == [second.number]
+    assert study.release(but=[first.number]) == ()

@@ -1,17 +1,19 @@
 """Parameters in, outcome out: the one place where search and training meet."""
 
 import hashlib
-import json
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import cached_property, partial
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
+from limbeck.artifacts import WEIGHTS, register
 from limbeck.config import (
     OVERALL_SCORES,
     StudyConfig,
@@ -26,24 +28,29 @@ from limbeck.distill.students import Students, check_length
 from limbeck.distill.teacher import save_model, teach
 from limbeck.distill.thresholds import settle_thresholds, warn_of_low_thresholds
 from limbeck.distill.training import Lesson, Reporter, train
+from limbeck.environment import write_origin
 from limbeck.errors import (
     ConfigError,
     InfeasibleError,
     ModelError,
     OutOfMemoryError,
     ParameterError,
+    StoppedError,
 )
-from limbeck.files import sha256, size, whole_file
+from limbeck.files import write_json
 from limbeck.home import Home
 from limbeck.measure import PeakResident, latency, peak_memory
 from limbeck.metrics import optimized
-from limbeck.runs import Artifact, Outcome, RunState
+from limbeck.runs import Forecast, Outcome, RunState
 from limbeck.space import Parameter, Parameters, SearchSpace, Value
-from limbeck.students.checkpoint import find_folder, is_fine_tuned, read_shape
-from limbeck.students.loading import load_teacher
+from limbeck.students.checkpoint import is_fine_tuned, read_shape
+from limbeck.students.loading import load_teacher, load_tokenizer
 from limbeck.students.modeling import SlimBertForQuestionAnswering
 from limbeck.students.shape import Shape
 from limbeck.tasks.question_answering.windows import Lengths
+
+NeedsAll: TypeAlias = Callable[[Mapping[str, Forecast]], bool]
+"""Given what a student's scores on all questions would be: whether it has to answer all."""
 
 
 class Objective:
@@ -153,6 +160,8 @@ class Objective:
         """
         # Broken questions are to be met before the training, not after it.
         with join(self._device).main_first():
+            if self.config.file.data.dev:
+                _ = self.questions.scored  # To cut those that are learned from takes long.
             train_windows, _ = self.exams.train, self.exams.scored
         if not (is_fine_tuned(self._model_path) or self._taught_folder.is_dir()):
             teach(
@@ -167,25 +176,36 @@ class Objective:
             )
         return self.teacher_path
 
-    def __call__(self, parameters: Parameters, folder: Path, reporter: Reporter) -> Outcome:
+    def __call__(
+        self,
+        parameters: Parameters,
+        folder: Path,
+        reporter: Reporter,
+        *,
+        needs_all: NeedsAll | None = None,
+    ) -> Outcome:
         """Distil, score and measure one student.
 
         Args:
             parameters: Any of the searchable ones; the rest as the study file has it.
             folder: Where checkpoint, model and predictions go; a checkpoint there is gone on from.
-            reporter: Hears how training goes.
+            reporter: Hears how training goes, and may end it.
+            needs_all: Asked about what data.first_questions tell, if the study file sets them.
 
         Returns:
-            A *finished* outcome, or an *infeasible* one with its reason; anything else that goes
-            wrong is raised. A process that only helps another one train (see
-            `limbeck.distill.distributed`) returns a finished outcome without values.
+            A *finished* outcome, an *infeasible* one with its reason, or a *stopped* one if the
+            reporter ended the run; anything else that goes wrong is raised. A process that only
+            helps another one train (see `limbeck.distill.distributed`) returns a finished outcome
+            without values.
         """
         start = time.perf_counter()
         try:
-            return self._run(parameters, folder, reporter)
+            return self._run(parameters, folder, reporter, needs_all)
+        except StoppedError:
+            return Outcome(state=RunState.STOPPED, seconds=time.perf_counter() - start)
         except InfeasibleError as error:
             return _infeasible(error, seconds=time.perf_counter() - start)
-        except torch.OutOfMemoryError as error:
+        except (torch.OutOfMemoryError, MemoryError) as error:
             lack = OutOfMemoryError(f"the run must fit into the device's memory: {error}")
             return _infeasible(lack, seconds=time.perf_counter() - start)
 
@@ -226,16 +246,26 @@ class Objective:
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerFast:
         """The teacher's."""
-        tokenizer = AutoTokenizer.from_pretrained(find_folder(self._model_path))
-        if not isinstance(tokenizer, PreTrainedTokenizerFast):
-            raise ModelError(
-                f"the tokenizer must be a fast one, but {self._model_path} has a "
-                f"{type(tokenizer).__name__}; save it with tokenizer.json"
-            )
-        return tokenizer
+        return load_tokenizer(self._model_path)
 
-    def _run(self, parameters: Parameters, folder: Path, reporter: Reporter) -> Outcome:
-        start, known = time.perf_counter(), self.known(parameters)
+    def _run(
+        self,
+        parameters: Parameters,
+        folder: Path,
+        reporter: Reporter,
+        needs_all: NeedsAll | None,
+    ) -> Outcome:
+        start = time.perf_counter()
+        if join(self._device).is_main:
+            write_origin(
+                folder,
+                self.config,
+                parameters,
+                baseline=self.baseline,
+                device=self._device.torch_device,
+                dtype=self._device.dtype,
+            )
+        known = self.known(parameters)
         with join(self._device).main_first():
             student = self.students.build(parameters)
             exams = self._exams_of(parameters)
@@ -258,16 +288,16 @@ class Objective:
             )
         if not join(self._device).is_main:
             return Outcome(state=RunState.FINISHED, seconds=time.perf_counter() - start)
-        result = self._examine(student, exams.scored)
-        save_model(student, self.students.tokenizer(parameters), folder / "model")
+        result, forecasts = self._final_exam(student, exams, needs_all)
+        save_model(student, self.students.tokenizer(parameters), folder / WEIGHTS)
         measured = self._measure(student, folder)
         if peak.bytes is not None:
             # On CUDA, the weights came onto the device while the peak was watched.
             before = 0 if self._device.torch_device.type == "cuda" else known["bytes"]
             measured["train_memory_bytes"] = peak.bytes + before
         for name, content in (("predictions", result.answers), ("null_odds", result.null_odds)):
-            _write_json(folder / f"{name}.json", content)
-        names = ("model", "predictions.json", "null_odds.json", "latency.json", "memory.json")
+            write_json(folder / f"{name}.json", content)
+        names = (WEIGHTS, "predictions.json", "null_odds.json", "latency.json", "memory.json")
         return Outcome(
             state=RunState.FINISHED,
             values={
@@ -278,7 +308,8 @@ class Objective:
                 "train_seconds": train_seconds,
             },
             errors=result.errors,
-            artifacts=tuple(_artifact(name, folder / name) for name in names),
+            forecasts=forecasts,
+            artifacts=tuple(register(name, folder / name) for name in names),
             seconds=time.perf_counter() - start,
         )
 
@@ -287,8 +318,8 @@ class Objective:
         length = self.config.file.data.max_length
         times = latency(student, length=length)
         memory = peak_memory(student, length=length)
-        _write_json(folder / "latency.json", asdict(times))
-        _write_json(folder / "memory.json", asdict(memory))
+        write_json(folder / "latency.json", asdict(times))
+        write_json(folder / "memory.json", asdict(memory))
         return {
             "latency_ms": times.p50_ms,
             "latency_p90_ms": times.p90_ms,
@@ -335,6 +366,33 @@ class Objective:
             cache=self.home.cache,
             progress=self._progress,
         )
+
+    def _final_exam(
+        self, student: SlimBertForQuestionAnswering, exams: Exams, needs_all: NeedsAll | None
+    ) -> tuple[Result, dict[str, Forecast]]:
+        """Return what a student makes of all questions, or of a first few if these will do.
+
+        In the latter case, there are forecasts of the scores on all of them.
+        """
+        if needs_all is not None and exams.first is not None:
+            first = self._examine(student, exams.first)
+            forecasts = self._forecasts(first, questions=len(exams.first.questions.questions))
+            if not needs_all(forecasts):
+                return first, forecasts
+        return self._examine(student, exams.scored), {}
+
+    def _forecasts(self, first: Result, *, questions: int) -> dict[str, Forecast]:
+        """Return what scores on some of the questions say of those on all.
+
+        The sample is a part of all, without replacement: that takes from the standard error
+        (Cochran, "Sampling Techniques", 3rd edition, 1977, section 2.6).
+        """
+        others = 1 - questions / len(self.questions.scored.questions)
+        return {
+            name: Forecast(mean=first.scores[name], std=error * math.sqrt(others))
+            for name, error in first.errors.items()
+            if error > 0 and others > 0
+        }
 
     def _examine(self, model: SlimBertForQuestionAnswering, exam: Exam) -> Result:
         return examine(model, exam, self.config.file.data, device=self._device)
@@ -389,15 +447,6 @@ def _largest(shape: Shape) -> dict[str, int]:
         "num_heads": max(shape.heads_per_layer),
         "ffn_size": max(shape.ffn_per_layer),
     }
-
-
-def _write_json(path: Path, content: Mapping[str, object]) -> None:
-    with whole_file(path) as file:
-        file.write_text(json.dumps(content), encoding="utf-8")
-
-
-def _artifact(name: str, path: Path) -> Artifact:
-    return Artifact(name=name, path=str(path), sha256=sha256(path), bytes=size(path))
 
 
 def _infeasible(error: InfeasibleError, *, seconds: float) -> Outcome:

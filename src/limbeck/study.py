@@ -1,10 +1,12 @@
 """A study: asking for the next run, and writing down what came of it. Knows no torch."""
 
+import itertools
 import json
 import math
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import psutil
@@ -21,6 +23,40 @@ STALE_SECONDS = 60.0
 """A run on another machine is given up when its owner has not been heard of for this long."""
 
 
+class History:
+    """The runs of a study that have parameters of its space; ended ones are read only once.
+
+    Args:
+        store: Where they are.
+        study: Name of the study.
+        space: The searched parameters.
+    """
+
+    def __init__(self, store: Store, study: str, space: SearchSpace) -> None:
+        self._store = store
+        self._study = study
+        self._space = space
+        self._settled: list[Run] = []
+        self._read = 0
+
+    def update(self) -> tuple[list[Run], int]:
+        """Return the runs, and how many the study has with those of other parameters."""
+        new = self._store.runs(self._study, first=self._read)
+        settled = list(itertools.takewhile(lambda run: run.state.ended, new))
+        self._read += len(settled)
+        self._settled += self._comparable(settled)
+        open_ended = new[len(settled) :]
+        return [*self._settled, *self._comparable(open_ended)], self._read + len(open_ended)
+
+    @property
+    def settled(self) -> int:
+        """So many runs have been read that cannot change any more: those of the first numbers."""
+        return self._read
+
+    def _comparable(self, runs: Sequence[Run]) -> list[Run]:
+        return [run for run in runs if self._space.contains(run.parameters)]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Study:
     """One search in a store.
@@ -35,6 +71,7 @@ class Study:
         sampler: Chooses among them; None where all runs are queued by hand.
         known: Values that follow from the parameters.
         owner: Who asks: `this_process`.
+        retries: How often a run that failed is tried again.
     """
 
     store: Store
@@ -43,11 +80,32 @@ class Study:
     sampler: Sampler | None
     known: KnownMetrics
     owner: str
+    retries: int = 0
 
     @property
     def runs(self) -> tuple[Run, ...]:
         """All runs, in order of their numbers."""
         return self.store.runs(self.name)
+
+    @cached_property
+    def history(self) -> History:
+        """What the sampler learns from."""
+        return History(self.store, self.name, self.space)
+
+    @property
+    def paused(self) -> bool:
+        """Whether no more runs are to be started for now."""
+        return self.store.study(self.name).paused
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether no run waits, and the budget allows no more."""
+        _, count = self.history.update()
+        waits = any(
+            run.state is RunState.WAITING
+            for run in self.store.runs(self.name, first=self.history.settled)
+        )
+        return not waits and count >= self.store.study(self.name).budget
 
     def ask(self) -> Run | None:
         """Return the next run, now *running* and owned by this process; None if there is none left.
@@ -56,14 +114,13 @@ class Study:
         space has something left to try. It learns from the runs whose parameters are of the space.
         """
         waiting = self.store.claim_waiting(self.name, owner=self.owner)
-        if waiting:
+        if waiting or self.sampler is None:
             return waiting
-        runs = self.runs
-        if self.sampler is None or len(runs) >= self.store.study(self.name).budget:
+        runs, count = self.history.update()
+        if count >= self.store.study(self.name).budget:
             return None
-        comparable = [run for run in runs if self.space.contains(run.parameters)]
         try:
-            parameters = self.sampler.suggest(comparable)
+            parameters = self.sampler.suggest(runs)
         except ExhaustedError as error:
             self.store.add_event(self.name, "exhausted", str(error))
             return None
@@ -74,30 +131,53 @@ class Study:
         """Add a run that waits, its parameters of the space or not; None if the budget is spent."""
         return self.store.add_run(self.name, parameters, values=self.known(parameters), owner=None)
 
-    def resume_at(self, number: int, step: int) -> None:
-        """Drop what a run's curves say beyond the step from which it goes on."""
-        self.store.drop_points(self.name, number, after_step=step, owner=self.owner)
+    def begin(self, number: int, *, step: int, total_steps: int, epoch_steps: int) -> None:
+        """Note how long a run will be, and drop what its curves say beyond where it goes on."""
+        self.store.begin_run(
+            self.name,
+            number,
+            step=step,
+            total_steps=total_steps,
+            epoch_steps=epoch_steps,
+            owner=self.owner,
+        )
 
     def report(self, number: int, points: Sequence[CurvePoint]) -> None:
         """Keep points of a run's curves."""
         self.store.add_points(self.name, number, points, owner=self.owner)
 
-    def heartbeat(self) -> None:
-        """Say that this process is alive and its runs with it."""
-        self.store.heartbeat(self.name, owner=self.owner)
+    def heartbeat(self) -> tuple[int, ...]:
+        """Say that this process is alive; return which of its runs somebody wants stopped."""
+        return self.store.heartbeat(self.name, owner=self.owner)
 
-    def tell(self, number: int, outcome: Outcome) -> None:
-        """Write how a run of this process ended.
+    def tell(self, run: Run, outcome: Outcome) -> bool:
+        """Write how a run of this process ended; return False if it failed and is tried again.
+
+        Args:
+            run: As it was asked for.
+            outcome: What came of it.
 
         Raises:
-            StoreError: If the run is not running, or another process has it.
+            NotOwnerError: If the run is not running, or another process has it.
         """
-        self.store.end_run(self.name, number, outcome, owner=self.owner)
+        if outcome.state is RunState.FAILED and run.failures < self.retries:
+            self.store.retry_run(self.name, run.number, outcome, owner=self.owner)
+            return False
+        self.store.end_run(self.name, run.number, outcome, owner=self.owner)
+        return True
 
-    def release(self) -> tuple[Run, ...]:
-        """Put this process's running runs back to *waiting*, and return them."""
+    def wait_again(self, run: Run, outcome: Outcome) -> None:
+        """Put a run back to *waiting* that an outage ended, without counting it as a failure."""
+        self.store.release(self.name, run.number, owner=self.owner)
+        text = f"run {run.number}: {outcome.reason}: {outcome.message}"
+        self.store.add_event(self.name, outcome.reason, text, number=run.number)
+
+    def release(self, *, but: Collection[int] = ()) -> tuple[Run, ...]:
+        """Put this process's running runs back to *waiting*, but for some; return them."""
         mine = [
-            run for run in self.runs if run.state is RunState.RUNNING and run.owner == self.owner
+            run
+            for run in self.store.runs(self.name, first=self.history.settled)
+            if run.state is RunState.RUNNING and run.owner == self.owner and run.number not in but
         ]
         return tuple(self.store.release(self.name, run.number, owner=self.owner) for run in mine)
 

@@ -37,7 +37,7 @@ class Listener(Reporter):
         self.names: set[str] = set()
 
     @override
-    def begin(self, step: int, total_steps: int) -> None:
+    def begin(self, step: int, total_steps: int, epoch_steps: int) -> None:
         self.began = step
 
     @override

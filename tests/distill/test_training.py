@@ -60,7 +60,7 @@ class Notebook(Reporter):
         self.seconds: list[float] = []
 
     @override
-    def begin(self, step: int, total_steps: int) -> None:
+    def begin(self, step: int, total_steps: int, epoch_steps: int) -> None:
         self.began = (step, total_steps)
 
     @override

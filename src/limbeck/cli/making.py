@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,13 +15,18 @@ from limbeck.cli.options import (
     AsJson,
     HomeFolder,
     Picture,
+    Sets,
     StoreUrl,
     StudyArgument,
     StudyFile,
     Workers,
+    assignments,
+    check_picture,
     draw,
     helps_only,
     latest_study,
+    make_folder,
+    open_objective,
     open_store,
     print_json,
 )
@@ -34,7 +39,7 @@ if TYPE_CHECKING:
     from limbeck.config import StudyConfig
     from limbeck.objective import Objective
     from limbeck.runs import Run
-    from limbeck.store import Store
+    from limbeck.store import Store, StudyRecord
 
 app = typer.Typer()
 
@@ -43,7 +48,10 @@ app = typer.Typer()
 def search(
     study_file: StudyFile,
     runs: Annotated[
-        int | None, typer.Option(min=1, help="Runs in all; by default the study file's budget.")
+        int | None,
+        typer.Option(
+            min=1, help="Runs in all; by default what the study file says, or limbeck extend said."
+        ),
     ] = None,
     workers: Workers = None,
     picture: Picture = None,
@@ -56,23 +64,34 @@ def search(
     stay, interrupted ones continue from their checkpoints.
     """
     from limbeck.analysis.control import find_control
+    from limbeck.artifacts import check_artifacts_url
     from limbeck.cli.progress import SearchBars, TrainingBar
     from limbeck.cli.tables import print_frontier
     from limbeck.execute.local import search as run_search
+    from limbeck.integrations.mirrors import open_mirrors
     from limbeck.optimize.configured import make_sampler
     from limbeck.study import Study, enter, missing, queue_all, this_process
 
     _refuse_launcher()
+    check_picture(picture)
     bar = TrainingBar("teacher")
     objective = _objective(study_file, home, bar)
     budget = objective.config.file.budget
     first = _first_runs(objective)
-    with open_store(objective.home, store_url) as store:
-        name = objective.config.file.name
+    name = objective.config.file.name
+    with open_store(objective.home, store_url, absent="empty") as store:
         earlier = _earlier_runs(store, objective.config)
-        enter(store, objective.config, runs=runs or budget.runs)
-        with bar:
-            objective.prepare(bar)
+        runs = runs or _budget(store, objective.config)
+        if name in [study.name for study in store.studies()]:
+            # What has changed is refused before the long preparation; new is only what passes it.
+            enter(store, objective.config, runs=store.study(name).budget)
+    check_artifacts_url(objective.config)
+    mirrors = open_mirrors(objective.config)
+    with bar:
+        objective.prepare(bar)
+    with open_store(objective.home, store_url, absent="make") as store:
+        enter(store, objective.config, runs=runs)
+        _say_what_holds(store.study(name), len(store.runs(name)))
         study = Study(
             store=store,
             name=name,
@@ -84,20 +103,26 @@ def search(
                 known=objective.known,
                 baseline=objective.baseline,
                 seed=objective.config.file.seed,
-                budget=runs or budget.runs,
+                budget=runs,
                 earlier=earlier,
             ),
             known=objective.known,
             owner=this_process(),
+            retries=budget.retries,
         )
         queue_all(study, missing(first, study.runs))
-        with _goes_on(), SearchBars(store, name, objective.config.metrics) as bars:
+        with (
+            closing(mirrors),
+            _goes_on(),
+            SearchBars(store, name, objective.config.metrics) as bars,
+        ):
             run_search(
                 study,
                 objective.config,
                 objective.home,
                 workers=workers or budget.workers,
                 watch=bars.update,
+                mirrors=mirrors,
             )
         made = store.runs(name)
         control = find_control(made, objective.config)
@@ -108,12 +133,7 @@ def search(
 @app.command(epilog="Example: limbeck distill study.toml --set num_layers=3 --set alpha_ce=0.9")
 def distill(
     study_file: StudyFile,
-    sets: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="NAME=VALUE", help="A parameter; the rest is the baseline's."
-        ),
-    ] = None,
+    sets: Sets = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for the student.")
     ] = None,
@@ -132,8 +152,10 @@ def distill(
 
     bar = TrainingBar("teacher")
     objective = _objective(study_file, home, bar)
-    parameters = objective.baseline | _assignments(objective, sets or [])
+    parameters = objective.baseline | assignments(objective.config, sets or [])
+    objective.students.check_shape(parameters)
     folder = output or objective.home.students / _folder_name(objective, parameters)
+    make_folder(folder, "--output")
     with bar:
         objective.prepare(bar)
     with TrainingBar("student") as bar:
@@ -203,6 +225,7 @@ def confirm(
 
     The runs are a study of their own. Interrupted, the same command goes on with it.
     """
+    from limbeck.artifacts import check_artifacts_url
     from limbeck.cli.confirmation import confirmation_facts, print_confirmation
     from limbeck.cli.progress import SearchBars, TrainingBar
     from limbeck.distill.thresholds import raise_thresholds
@@ -220,12 +243,13 @@ def confirm(
         finalists = [store.run(name, number) for number in sorted(numbers)]
         bar = TrainingBar("teacher")
         test = str(Path(data).resolve()) if data and Path(data).exists() else data
-        objective = _open(
+        objective = open_objective(
             confirmation_config(chosen_from, name=new_name, test=test, questions=questions),
             home,
             bar,
         )
         objective.questions.check_test()
+        check_artifacts_url(objective.config)
         with bar:
             objective.prepare(bar)
         with _goes_on(), SearchBars(store, objective.config.file.name, metrics) as bars:
@@ -277,6 +301,33 @@ def _earlier_runs(store: "Store", config: "StudyConfig") -> tuple["Run", ...]:
     return earlier
 
 
+def _budget(store: "Store", config: "StudyConfig") -> int:
+    """Return how many runs a study is to have: what was said last, here or in the study file."""
+    from limbeck.study import stored_config
+
+    name, asked = config.file.name, config.file.budget.runs
+    if name not in [study.name for study in store.studies()]:
+        return asked
+    if stored_config(store, name).file.budget.runs != asked:
+        return asked
+    return max(asked, store.study(name).budget)
+
+
+def _say_what_holds(study: "StudyRecord", count: int) -> None:
+    """Say why a search starts no run, if that may surprise."""
+    if study.paused:
+        print(
+            f"Study {study.name!r} is paused: no run is started until limbeck resume {study.name}.",
+            file=sys.stderr,
+        )
+    if count > study.budget:
+        print(
+            f"Study {study.name!r} has {count} runs already, more than the {study.budget} asked "
+            "for: no new one is started.",
+            file=sys.stderr,
+        )
+
+
 def _refuse_launcher() -> None:
     """Check that no launcher has started this command several times.
 
@@ -303,36 +354,7 @@ def _goes_on() -> Iterator[None]:
 def _objective(study_file: Path, home: Path, bar: "TrainingBar") -> "Objective":
     from limbeck.config import load_config
 
-    return _open(load_config(study_file), home, bar)
-
-
-def _open(config: "StudyConfig", home: Path, bar: "TrainingBar") -> "Objective":
-    from transformers.utils.logging import disable_progress_bar
-
-    from limbeck.objective import Objective
-
-    disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers'
-    return Objective(config, Home(home.resolve()), progress=bar.prepare)
-
-
-def _assignments(objective: "Objective", sets: list[str]) -> dict[str, Value]:
-    """Read NAME=VALUE arguments; a name may be any that can be searched."""
-    values: dict[str, Value] = {}
-    for text in sets:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise ConfigError(f"--set must be NAME=VALUE, but got {text!r}")
-        values[name] = _json_value(value)
-    objective.config.check(values)
-    return values
-
-
-def _json_value(text: str) -> Value:
-    try:
-        value: Value = json.loads(text)
-    except json.JSONDecodeError:
-        return text
-    return value
+    return open_objective(load_config(study_file), home, bar)
 
 
 def _folder_name(objective: "Objective", parameters: dict[str, Value]) -> str:

@@ -85,10 +85,11 @@ class TrainingBar(Bars):
         """Show how much of a preparation is done."""
         self.show(label, done, total)
 
-    def begin(self, step: int, total_steps: int) -> None:
+    def begin(self, step: int, total_steps: int, epoch_steps: int) -> None:
         """Show where training starts."""
         self._total = total_steps
-        self.show(self._label, step, total_steps)
+        epochs = f"{total_steps / epoch_steps:.3g} passes over the training windows"
+        self.show(self._label, step, total_steps, note=epochs)
 
     def report(self, step: int, values: Mapping[str, float], *, seconds: float) -> None:
         """Show the step and the last values."""

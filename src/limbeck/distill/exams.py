@@ -75,6 +75,14 @@ class Questions:
         """Those of `dev` that score a model on the way: always the same."""
         return self._subset(self.dev, self._config.file.training.evaluate_questions)
 
+    @cached_property
+    def first(self) -> QuestionSet | None:
+        """Those of `dev` that a trained student answers first; None if it answers all at once."""
+        count = self._data.first_questions
+        if count is None or self._data.score_on == "test":
+            return None
+        return self._subset(self.dev, count)
+
     def _split(self, questions: QuestionSet) -> tuple[QuestionSet, QuestionSet]:
         """Return the articles held out of the train questions, and the others."""
         return questions.split_by_article(self._data.held_out, seed=self._data.seed)
@@ -126,6 +134,12 @@ class Exams:
     def sample(self) -> Exam:
         """See `Questions.sample`."""
         return self._cut("sampled", self._questions.sample)
+
+    @cached_property
+    def first(self) -> Exam | None:
+        """See `Questions.first`."""
+        questions = self._questions.first
+        return None if questions is None else self._cut("first", questions)
 
     def _cut(self, name: str, questions: QuestionSet) -> Exam:
         def show(done: int, total: int) -> None:

@@ -35,13 +35,20 @@ Evaluate: TypeAlias = Callable[[SlimBertForQuestionAnswering], Mapping[str, floa
 
 
 class Reporter(Protocol):
-    """Hears how training goes."""
+    """Hears how a run goes, and may end it."""
 
-    def begin(self, step: int, total_steps: int) -> None:
-        """Training starts after ``step`` steps (more than 0 when it goes on from a checkpoint)."""
+    def begin(self, step: int, total_steps: int, epoch_steps: int) -> None:
+        """Training starts after ``step`` steps (more than 0 when it goes on from a checkpoint).
+
+        It takes ``total_steps`` in all, ``epoch_steps`` for each pass over the training windows.
+        """
 
     def report(self, step: int, values: Mapping[str, float], *, seconds: float) -> None:
-        """After ``step`` steps and ``seconds`` of training, metrics had these values."""
+        """After ``step`` steps and ``seconds`` of training, metrics had these values.
+
+        Raises:
+            StoppedError: If the run is to end here.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +114,7 @@ def train(
         ConfigError: If the best weights are to be kept, but nothing is scored on the way.
         DataError: If the checkpoint is damaged.
         DivergedError: If the loss is no longer finite.
+        StoppedError: If the reporter ends the run.
     """
     if recipe.keep == "best" and not (evaluate and settings.evaluate_every):
         raise ConfigError(
@@ -135,7 +143,7 @@ def train(
     )
     watching = lesson.live.watch(model) if lesson.live else nullcontext()
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())), watching:
-        done = logbook.begin()
+        done = logbook.begin(epoch_steps(len(lesson.features), recipe))
         student = processes.wrap(model)
         model.train()
         pad_token_id = model.config.pad_token_id or 0
@@ -184,7 +192,12 @@ def num_steps(num_windows: int, recipe: Recipe) -> int:
     """Return the optimizer steps of a whole run."""
     if recipe.steps is not None:
         return recipe.steps
-    return max(1, math.ceil(recipe.epochs * math.ceil(num_windows / recipe.batch_size)))
+    return max(1, math.ceil(recipe.epochs * epoch_steps(num_windows, recipe)))
+
+
+def epoch_steps(num_windows: int, recipe: Recipe) -> int:
+    """Return the optimizer steps of a pass over the windows."""
+    return math.ceil(num_windows / recipe.batch_size)
 
 
 def learning_rate(step: int, total: int, recipe: Recipe) -> float:
@@ -248,13 +261,13 @@ class _Logbook:
         """Of training so far, without scoring."""
         return time.perf_counter() - self._start
 
-    def begin(self) -> int:
+    def begin(self, epoch_steps: int) -> int:
         """Go on from the checkpoint, if there is one; return the steps done."""
         progress = self._checkpoint.load(self._state) or Progress()
         device = self._state.model.get_parameter("qa_outputs.bias").device
         self._losses = [torch.tensor(loss, device=device) for loss in progress.losses]
         if self._is_main:
-            self._reporter.begin(progress.step, self._total)
+            self._reporter.begin(progress.step, self._total, epoch_steps)
         self._start = time.perf_counter() - progress.seconds
         return progress.step
 

@@ -95,6 +95,7 @@ def confirm(
         sampler=None,
         known=known,
         owner=this_process(),
+        retries=config.file.budget.retries,
     )
     queue_all(study, new)
     search(study, config, home, workers=workers, watch=watch)

@@ -1,9 +1,12 @@
 """A process that distils one student after another for the search that started it."""
 
+import errno
 import os
 import signal
 import sys
+import tempfile
 import threading
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing import parent_process
@@ -15,13 +18,20 @@ import torch
 from transformers.utils.logging import disable_progress_bar
 from typing_extensions import override
 
+from limbeck.artifacts import with_artifacts
 from limbeck.config import StudyConfig
 from limbeck.distill.device import Device
 from limbeck.distill.training import Reporter
+from limbeck.errors import DataError, ModelError, StoppedError
 from limbeck.home import Home
 from limbeck.objective import Objective
-from limbeck.runs import CurvePoint, Outcome, RunState
+from limbeck.runs import CurvePoint, Forecast, Outcome, Reason, RunState
 from limbeck.space import Parameters
+
+TRACEBACK_LINES = 20
+"""So many lines of a traceback are kept with the run; the log has all."""
+
+_PROBE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -38,28 +48,44 @@ class Began:
 
     step: int
     total_steps: int
+    epoch_steps: int
 
 
 @dataclass(frozen=True)
 class Reported:
-    """Points of the run's curves."""
+    """Points of the run's curves. After scores, the worker waits for an `Answer`."""
 
     points: tuple[CurvePoint, ...]
+    scored: bool
 
 
-Message: TypeAlias = Began | Reported | Outcome
+@dataclass(frozen=True)
+class Sampled:
+    """What the first questions tell of a student's scores on all; it waits for an `Answer`."""
+
+    forecasts: Mapping[str, Forecast]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Whether the worker goes on with its run; it may also come unasked, to end the run."""
+
+    go_on: bool
+
+
+Message: TypeAlias = Began | Reported | Sampled | Outcome
 """What a worker says; an outcome ends its task."""
 
 
 class _PipeReporter(Reporter):
     """Passes what training reports on to the search."""
 
-    def __init__(self, connection: "Connection[Message, Task]") -> None:
+    def __init__(self, connection: "Connection[Message, Task | Answer]") -> None:
         self._connection = connection
 
     @override
-    def begin(self, step: int, total_steps: int) -> None:
-        self._connection.send(Began(step, total_steps))
+    def begin(self, step: int, total_steps: int, epoch_steps: int) -> None:
+        self._connection.send(Began(step, total_steps, epoch_steps))
 
     @override
     def report(self, step: int, values: Mapping[str, float], *, seconds: float) -> None:
@@ -67,11 +93,24 @@ class _PipeReporter(Reporter):
             CurvePoint(step=step, metric=metric, value=value, seconds=seconds)
             for metric, value in values.items()
         )
-        self._connection.send(Reported(points))
+        scored = "loss" not in values
+        self._connection.send(Reported(points, scored))
+        if (scored or self._connection.poll()) and not self._may_go_on():
+            raise StoppedError(f"the search ends this run at step {step}")
+
+    def needs_all(self, forecasts: Mapping[str, Forecast]) -> bool:
+        """Ask whether a student has to answer all questions; see `limbeck.objective.Objective`."""
+        self._connection.send(Sampled(forecasts))
+        return self._may_go_on()
+
+    def _may_go_on(self) -> bool:
+        answer = self._connection.recv()
+        assert isinstance(answer, Answer), "a new task comes after the outcome of the last one"
+        return answer.go_on
 
 
 def work(
-    connection: "Connection[Message, Task]",
+    connection: "Connection[Message, Task | Answer]",
     config: StudyConfig,
     home: Home,
     number: int,
@@ -81,8 +120,8 @@ def work(
 
     GPUs are dealt out to the workers by number, in turn.
 
-    A task that raises is reported as *failed* with the reason, and the error ends the process: the
-    search starts a new one.
+    A task that raises is reported as *failed* with the reason, its traceback is logged, and the
+    process ends: the search starts a new one.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
@@ -98,19 +137,47 @@ def work(
             task = connection.recv()
         except EOFError:
             return
-        _log_to(task.folder / "log.txt")
+        if isinstance(task, Answer):  # It came unasked, when the run had just ended.
+            continue
         try:
-            outcome = objective(task.parameters, task.folder, reporter)
-        except Exception as error:
-            connection.send(
-                Outcome(
-                    state=RunState.FAILED,
-                    reason=type(error).__name__,
-                    message=f"{error} (traceback in {task.folder / 'log.txt'})",
-                )
+            _log_to(task.folder / "log.txt")
+            outcome = objective(
+                task.parameters, task.folder, reporter, needs_all=reporter.needs_all
             )
-            raise
-        connection.send(outcome)
+        except Exception as error:
+            traceback.print_exc()
+            connection.send(_failed(error, task.folder))
+            raise SystemExit(1) from error
+        connection.send(with_artifacts(outcome, task.folder, config))
+
+
+def _failed(error: Exception, folder: Path) -> Outcome:
+    lines = traceback.format_exception(error)
+    return Outcome(
+        state=RunState.FAILED,
+        reason=_reason(error, folder),
+        message=f"{error} (traceback in {folder / 'log.txt'})",
+        error_type=type(error).__name__,
+        traceback="\n".join("".join(lines).splitlines()[-TRACEBACK_LINES:]),
+    )
+
+
+def _reason(error: Exception, folder: Path) -> Reason:
+    if is_full(folder):
+        return Reason.DISK_FULL
+    return Reason.DATA if isinstance(error, DataError | ModelError) else Reason.EXCEPTION
+
+
+def is_full(folder: Path) -> bool:
+    """Whether the disk of a folder takes nothing more; libraries tell it in many ways."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(_PROBE_BYTES))
+            file.flush()
+    except OSError as error:
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return False
 
 
 def _end_with_parent() -> None:
