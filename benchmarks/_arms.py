@@ -141,7 +141,7 @@ class TurnTaker(Reporter):
         self._turns = turns
 
     @override
-    def begin(self, step: int, total_steps: int) -> None:
+    def begin(self, step: int, total_steps: int, epoch_steps: int) -> None:
         """Do nothing."""
 
     @override

@@ -45,7 +45,7 @@ class Listener(Reporter):
         self._stop = stop
 
     @override
-    def begin(self, step: int, total_steps: int) -> None:
+    def begin(self, step: int, total_steps: int, epoch_steps: int) -> None:
         """Do nothing."""
 
     @override

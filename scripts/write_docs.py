@@ -14,6 +14,7 @@ from pydantic_core import PydanticUndefined
 from limbeck.config import MEASURED, SEARCHABLE
 from limbeck.config.tables import (
     PER_LAYER,
+    ArtifactSettings,
     BudgetSettings,
     ChoiceSettings,
     DataSettings,
@@ -24,6 +25,7 @@ from limbeck.config.tables import (
     PriorSettings,
     RangeSettings,
     Recipe,
+    StoppingSettings,
     StudentSettings,
     TeacherSettings,
     TrainingSettings,
@@ -50,6 +52,7 @@ This page is written by `scripts/write_docs.py` from the code that reads the fil
 | `preset` | `"structured"`, `"efficient-bert"`: `limbeck presets` | the first, if no `[space]` |
 | `seed` | of the sampler | `0` |
 | `constraints` | [rules between parameters](#conditions-and-constraints) | `[]` |
+| `mirrors` | [where else runs are shown](artifacts.md#mirrors): `["wandb:PROJECT"]` | `[]` |
 
 A preset's tables lie beneath the file's: what the file says itself takes their place, a parameter
 of the search space as a whole, and `[metrics]` all together.
@@ -108,6 +111,16 @@ TABLES: tuple[tuple[str, type[BaseModel], str], ...] = (
     ("range, of a number in a condition", RangeSettings, ""),
     ("[optimizer]", OptimizerSettings, OPTIMIZER),
     ("[budget]", BudgetSettings, "May change when a search goes on."),
+    (
+        "[stopping]",
+        StoppingSettings,
+        "[More of it](early-stopping.md). May change when a search goes on.",
+    ),
+    (
+        "[artifacts]",
+        ArtifactSettings,
+        "[More of it](artifacts.md). May change when a search goes on.",
+    ),
 )
 
 
