@@ -12,7 +12,7 @@ import moocore
 import numpy as np
 from numpy.typing import NDArray
 
-from limbeck.metrics import Goal, Metric, is_usable, optimized
+from limbeck.metrics import Goal, Metric, Role, is_usable, optimized
 from limbeck.runs import Run, RunState
 
 
@@ -37,7 +37,7 @@ class Difference:
     @property
     def better(self) -> bool:
         """Whether the run is better than the baseline; not if equal, not for NaN or infinity."""
-        return math.isfinite(self.absolute) and self.metric.larger_is_better(self.absolute) > 0
+        return _is_better(self.absolute, self.metric)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +83,9 @@ def usable_runs(runs: Sequence[Run], metrics: tuple[Metric, ...]) -> tuple[Run, 
 
     A run without a finite value of an optimized or constraint metric is never among them.
     """
+    judged = tuple(metric for metric in metrics if metric.role is not Role.STORE)
     return tuple(
-        run for run in runs if run.state is RunState.FINISHED and is_usable(metrics, run.values)
+        run for run in runs if run.state is RunState.FINISHED and is_usable(judged, run.values)
     )
 
 
@@ -184,8 +185,9 @@ def summarize(runs: Sequence[Run], metrics: tuple[Metric, ...], baseline: Run | 
     others = [
         run for run in runs if run.state is RunState.FINISHED and run.number != baseline.number
     ]
+    goals = optimized(metrics)
     better = {
-        run.number: [difference.better for difference in compare(run, baseline, metrics)]
+        run.number: [_is_better(_absolute(run, baseline, metric), metric) for metric in goals]
         for run in others
     }
     usable = usable_runs(others, metrics)
@@ -195,7 +197,8 @@ def summarize(runs: Sequence[Run], metrics: tuple[Metric, ...], baseline: Run | 
         better_in_all=Share(count=sum(all(better[run.number]) for run in usable), n=len(others)),
         frontier_better={
             metric.name: Share(
-                count=sum(_difference(run, baseline, metric).better for run in front), n=len(front)
+                count=sum(_is_better(_absolute(run, baseline, metric), metric) for run in front),
+                n=len(front),
             )
             for metric in metrics
             if metric.known and metric.goal is Goal.MINIMIZE
@@ -210,9 +213,17 @@ def _difference(run: Run, baseline: Run, metric: Metric) -> Difference:
     return Difference(
         metric=metric,
         value=value,
-        absolute=value - start,
+        absolute=_absolute(run, baseline, metric),
         relative=100 * (value - start) / abs(start) if is_cost else None,
     )
+
+
+def _absolute(run: Run, baseline: Run, metric: Metric) -> float:
+    return run.values.get(metric.name, math.nan) - baseline.values.get(metric.name, math.nan)
+
+
+def _is_better(absolute: float, metric: Metric) -> bool:
+    return math.isfinite(absolute) and metric.larger_is_better(absolute) > 0
 
 
 def _values(runs: Sequence[Run], metrics: Sequence[Metric]) -> NDArray[np.float64]:

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from limbeck.errors import NotFoundError
+from limbeck.runs import Run
 from limbeck.store import Store
 from tests.store.conftest import ME, MODEL, ask, finished
 
@@ -23,7 +24,13 @@ def filled(store: Store) -> Store:
 def test_results_have_the_values_of_the_metrics_asked_for(filled: Store) -> None:
     runs = filled.runs("bert")
     assert filled.results("bert", ["exact", "size"]) == tuple(
-        replace(run, parameters={}, artifacts=(), values={"exact": run.values["exact"]})
+        Run(
+            number=run.number,
+            parameters={},
+            state=run.state,
+            values={"exact": run.values["exact"]},
+            errors={"exact": 0.5},
+        )
         for run in runs
     )
     assert [run.values for run in filled.results("bert", [])] == [{}] * 4

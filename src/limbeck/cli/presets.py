@@ -20,7 +20,7 @@ def print_preset(name: str) -> None:
     """Print what a preset is for and what it searches."""
     study = with_preset({**_ANY_STUDY, "preset": name})
     config = parse_config(study, folder=Path(), name=name)
-    OUT.print(f"[bold]{name}[/bold]: {escape(preset_summary(name))}")
+    OUT.print(f"[bold]{name}[/bold]: {escape(preset_summary(name))}", markup=True)
     table = new_table("parameter", "range", "baseline", "note")
     for parameter, given in config.file.space.items():
         default = config.default(parameter)

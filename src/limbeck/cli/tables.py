@@ -16,7 +16,7 @@ from limbeck.metrics import Goal, Metric, Role, optimized
 from limbeck.runs import CurvePoint, Run, RunState
 from limbeck.store import StudyRecord
 
-OUT = Console()
+OUT = Console(markup=False, emoji=False)  # A message may have [brackets] and :colons: in it.
 if not OUT.is_terminal:
     OUT.width = 160  # A file has no width; what reads it should see whole columns.
 

@@ -42,7 +42,7 @@ _POSTGRESQL_OPTIONS = {
 }
 """How soon a server or a lock is given up (the fifth in ms); what the URL has, overrides."""
 
-_SHORTEST_PAUSE, _LONGEST_PAUSE, _LONG_WAIT = 0.0005, 0.03, 0.8
+_SHORTEST_PAUSE, _LONGEST_PAUSE, _LONG_WAIT = 0.001, 0.03, 0.8
 """Seconds between two tries to get SQLite's lock: after a long wait, at first; what is long."""
 
 _TABLES_LOCK = int.from_bytes(b"limbeck!")

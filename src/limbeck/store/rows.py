@@ -23,6 +23,7 @@ from limbeck.store.schema import (
 _FACTS = (
     "number",
     "state",
+    "owner",
     "reason",
     "message",
     "error_type",
@@ -126,8 +127,8 @@ def load_runs(
     Args:
         connection: In a transaction.
         which: Of the runs.
-        metrics: If given, the runs have values of these alone, and no parameters, forecasts and
-            artifacts; then it takes two queries.
+        metrics: If given, the runs have nothing but number, state and values of these; then it
+            takes two queries.
     """
     parameters: dict[int, dict[str, Value]] = defaultdict(dict)
     values: dict[int, dict[str, float]] = defaultdict(dict)
@@ -146,15 +147,17 @@ def load_runs(
             expected[run_id][name] = Forecast(mean=mean, std=std)
         for run_id, name, path, sha256, size in _named(connection, artifacts, which):
             left[run_id].append(Artifact(name=name, path=path, sha256=sha256, bytes=size))
-    query = select(runs.c.id, runs.c.owner, *(runs.c[name] for name in _FACTS))
+    names = _FACTS if metrics is None else ("number", "state")
+    query = select(runs.c.id, *(runs.c[name] for name in names))
     found = []
-    for run_id, owner, *row in _rows(connection, query.where(which).order_by(runs.c.number)):
-        facts = dict(zip(_FACTS, row, strict=True))
+    for run_id, *row in _rows(connection, query.where(which).order_by(runs.c.number)):
+        facts = dict(zip(names, row, strict=True))
+        if facts["state"] is not RunState.RUNNING:
+            facts["owner"] = ""
         found.append(
             Run(
                 **facts,
                 parameters=parameters[run_id],
-                owner=owner if facts["state"] is RunState.RUNNING else "",
                 values=values[run_id],
                 errors=errors[run_id],
                 forecasts=expected[run_id],
