@@ -303,7 +303,7 @@ def test_another_suffix_is_refused_and_nothing_written(tmp_path):
 
 def test_a_figure_that_cannot_be_put_in_place_leaves_nothing_behind(tmp_path):
     (tmp_path / "frontier.png").mkdir()
-    with pytest.raises(IsADirectoryError, match=r"frontier\.png"):
+    with pytest.raises(ConfigError, match=r"frontier\.png is a folder"):
         save_frontier(tmp_path / "frontier.png", RUNS, METRICS)
     assert [path.name for path in tmp_path.iterdir()] == ["frontier.png"]
 

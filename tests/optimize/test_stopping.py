@@ -170,6 +170,9 @@ def _search(count: int = 20) -> tuple[list[Run], dict[int, Sequence[CurvePoint]]
     return runs, {number: _curve(final, 90) for number, final in finals.items()}
 
 
+EARLY = {"chance": 0.02, "after": 0.1, "spare": 0.0}
+
+
 def _decide(
     final: float,
     *,
@@ -182,7 +185,7 @@ def _decide(
     **settings: float,
 ) -> Verdict:
     runs, curves = _search(count)
-    rule = StopRule(metrics, StoppingSettings.model_validate({"spare": 0.0, **settings}), 0)
+    rule = StopRule(metrics, StoppingSettings.model_validate({**EARLY, **settings}), 0)
     run = _running(size, number)
     return rule.decide(run, [*_curve(final, until), *extra], [*runs, run], curves)
 
@@ -230,14 +233,14 @@ def test_nothing_is_said_before_there_is_something_to_say(changes: dict[str, obj
 
 def test_nothing_is_said_of_a_run_that_does_not_know_its_steps() -> None:
     runs, curves = _search()
-    rule = StopRule(BOTH, StoppingSettings(), 0)
+    rule = StopRule(BOTH, StoppingSettings(after=0.1), 0)
     run = dataclasses.replace(_running(3e6), total_steps=None)
     assert rule.decide(run, _curve(35.0, 30), runs, curves) == Verdict()
 
 
 def test_runs_that_cannot_be_learned_from_do_not_count() -> None:
     runs, curves = _search(20)
-    rule = StopRule(BOTH, StoppingSettings(runs=20), 0)
+    rule = StopRule(BOTH, StoppingSettings(after=0.1, runs=20), 0)
     decide = rule.decide(_running(3e6), _curve(35.0, 30), runs, curves)
     assert decide != Verdict()
     for changes in ({"total_steps": None}, {"state": RunState.STOPPED}, {"values": {"size": 1.0}}):
@@ -289,7 +292,7 @@ def test_of_two_unknown_metrics_one_may_have_no_curve() -> None:
         for run in runs
     ]
     metrics = (SCORE, LATENCY, dataclasses.replace(SIZE, role=Role.CONSTRAIN, threshold=1e9))
-    rule = StopRule(metrics, StoppingSettings(spare=0.0), 0)
+    rule = StopRule(metrics, StoppingSettings(after=0.1, spare=0.0), 0)
     slow, fast = (
         rule.decide(_running(size), _curve(35.0, 60), runs, curves) for size in (30e6, 1e6)
     )
