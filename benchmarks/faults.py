@@ -127,7 +127,8 @@ class Drill:
         ]
         self._chance.shuffle(faults)
         for number, fault in enumerate(faults):
-            while not self._strike(fault):
+            due = number * self.plan.runs // (len(faults) + 1)
+            while not self._strike(fault, after=due):
                 if self._is_through() or self._is_late():
                     return
             print(f"  {number + 1} of {len(faults)}: {fault.__name__[1:]}, {self._standing()}")
@@ -155,10 +156,10 @@ class Drill:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
 
-    def _strike(self, fault: Callable[[], bool]) -> bool:
-        """Wait for a random moment of a search at work, and let a fault strike."""
+    def _strike(self, fault: Callable[[], bool], *, after: int) -> bool:
+        """Let a fault strike at a random moment of a search at work, when so many runs finished."""
         self._keep_going()
-        if not self._wait_for_work():
+        if not self._wait_for_work(after):
             return False
         time.sleep(self._chance.uniform(0.0, 4.0))
         self.seen.look(self._runs())
@@ -181,10 +182,12 @@ class Drill:
                 start_new_session=True,
             )
 
-    def _wait_for_work(self) -> bool:
-        """Wait until the search has a running run, or has ended."""
+    def _wait_for_work(self, finished: int) -> bool:
+        """Wait until the search has a running run and so many finished ones, or has ended."""
         while self._search is not None and self._search.poll() is None and not self._is_late():
-            if any(run.state is RunState.RUNNING for run in self._runs()) and self._workers():
+            states = Counter(run.state for run in self._runs())
+            working = states[RunState.RUNNING] and self._workers()
+            if working and states[RunState.FINISHED] >= finished:
                 return True
             time.sleep(0.2)
         return False
