@@ -208,7 +208,7 @@ class _Search:
     def _end(self, worker: Worker, run: Run, outcome: Outcome) -> None:
         """Write how a run ended, or that it has to be tried again."""
         if outcome.state is RunState.STOPPED and worker.ending is not None:
-            outcome = replace(worker.ending, seconds=outcome.seconds)
+            outcome = replace(worker.ending, seconds=outcome.seconds, artifacts=outcome.artifacts)
         if outcome.state is not RunState.FINISHED:
             outcome = replace(
                 outcome,
