@@ -100,12 +100,10 @@ class Study:
     @property
     def is_spent(self) -> bool:
         """Whether no run waits, and the budget allows no more."""
-        _, count = self.history.update()
-        waits = any(
-            run.state is RunState.WAITING
-            for run in self.store.runs(self.name, first=self.history.settled)
-        )
-        return not waits and count >= self.store.study(self.name).budget
+        unsettled = self._unsettled
+        if any(run.state is RunState.WAITING for run in unsettled):
+            return False
+        return self.history.settled + len(unsettled) >= self.store.study(self.name).budget
 
     def ask(self) -> Run | None:
         """Return the next run, now *running* and owned by this process; None if there is none left.
@@ -176,10 +174,15 @@ class Study:
         """Put this process's running runs back to *waiting*, but for some; return them."""
         mine = [
             run
-            for run in self.store.runs(self.name, first=self.history.settled)
+            for run in self._unsettled
             if run.state is RunState.RUNNING and run.owner == self.owner and run.number not in but
         ]
         return tuple(self.store.release(self.name, run.number, owner=self.owner) for run in mine)
+
+    @property
+    def _unsettled(self) -> tuple[Run, ...]:
+        """The runs that may still change, and ended ones among them."""
+        return self.store.runs(self.name, first=self.history.settled)
 
     def release_lost(self) -> tuple[Run, ...]:
         """Put runs whose process is gone back to *waiting*, and return them."""
@@ -199,7 +202,7 @@ def enter(store: Store, config: StudyConfig, *, runs: int) -> None:
     """
     name = config.file.name
     text = json.dumps({"folder": str(config.folder), "file": config.file.model_dump(mode="json")})
-    if name not in [study.name for study in store.studies()]:
+    if not store.has_study(name):
         store.create_study(name, budget=runs, seed=config.file.seed, config=text)
         return
     begun = stored_config(store, name).identity

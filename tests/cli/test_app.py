@@ -3,47 +3,21 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from typer.main import get_command
 
-from limbeck.cli.app import app, main
+from limbeck.cli.app import app
 from limbeck.config import MEASURED, PRESETS, preset_text
 from limbeck.home import Home
 from limbeck.runs import Outcome, RunState
 from limbeck.space import Parameters
 from limbeck.store import Store
+from tests.cli.conftest import Limbeck
 from tests.tiny import write_tiny_study
 
 COMMANDS = list(get_command(app).commands)  # type: ignore[attr-defined]  # a group has them
-
-
-@dataclass(frozen=True)
-class Ended:
-    """What a command left."""
-
-    code: int
-    out: str
-    err: str
-
-
-Limbeck = Callable[..., Ended]
-
-
-@pytest.fixture
-def limbeck(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Limbeck:
-    def run(*arguments: object) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["limbeck", *map(str, arguments)])
-        with pytest.raises(SystemExit, match=r"^[0-9]+$") as ended:
-            main()
-        captured = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return Ended(ended.value.code, captured.out, captured.err)
-
-    return run
 
 
 @pytest.fixture(scope="module")

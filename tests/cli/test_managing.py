@@ -1,48 +1,19 @@
 """The commands that manage a study, as a user types them."""
 
 import json
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from limbeck.cli.app import main
 from limbeck.config import load_config
 from limbeck.home import Home
 from limbeck.objective import Objective
 from limbeck.runs import Outcome, RunState
 from limbeck.store import Store
 from limbeck.study import enter
+from tests.cli.conftest import Limbeck
 from tests.tiny import write_tiny_study
-
-CODES = r"^[0-9]+$"
-
-
-@dataclass(frozen=True)
-class Ended:
-    """What a command left."""
-
-    code: int
-    out: str
-    err: str
-
-
-Limbeck = Callable[..., Ended]
-
-
-@pytest.fixture
-def limbeck(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Limbeck:
-    def run(*arguments: object) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["limbeck", *map(str, arguments)])
-        with pytest.raises(SystemExit, match=CODES) as ended:
-            main()
-        captured = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return Ended(ended.value.code, captured.out, captured.err)
-
-    return run
 
 
 @pytest.fixture(scope="module")

@@ -93,7 +93,7 @@ class TestToldTwice:
 class TestStops:
     def test_a_waiting_run_is_stopped_at_once(self, store: Store, clock: Clock) -> None:
         ask(store, owner=None)
-        run = store.request_stop("bert", 0)
+        [run] = store.request_stop("bert", 0)
         assert (run.state, run.reason, run.ended) == (RunState.STOPPED, "by-hand", clock.now)
         assert store.claim_waiting("bert", owner=ME) is None
 
@@ -101,8 +101,9 @@ class TestStops:
         for _ in range(3):
             ask(store)
         store.add_run("bert", {}, values={}, owner=OTHER)
-        assert store.request_stop("bert", 2).state is RunState.RUNNING
-        assert store.request_stop("bert", 3).stop_requested
+        mine, another = store.request_stop("bert", 2, 3)
+        assert mine.state is RunState.RUNNING
+        assert another.stop_requested
         assert store.heartbeat("bert", owner=ME) == (2,)
         assert store.heartbeat("bert", owner=OTHER) == (3,)
         stopped = Outcome(state=RunState.STOPPED, reason=Reason.BY_HAND)
@@ -121,6 +122,16 @@ class TestStops:
         store.end_run("bert", 0, finished(), owner=ME)
         with pytest.raises(ConfigError, match="run 0 of 'bert' is finished; name another"):
             store.request_stop("bert", 0)
+
+    def test_where_one_of_several_has_ended_none_is_stopped(self, store: Store) -> None:
+        for _ in range(2):
+            ask(store)
+        ask(store, owner=None)
+        store.end_run("bert", 0, finished(), owner=ME)
+        with pytest.raises(ConfigError, match="run 0 of 'bert' is finished"):
+            store.request_stop("bert", 2, 1, 0)
+        assert store.run("bert", 2).state is RunState.WAITING
+        assert store.heartbeat("bert", owner=ME) == ()
 
     def test_forecasts_of_a_stopped_run_are_kept(self, store: Store) -> None:
         ask(store)

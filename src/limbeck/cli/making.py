@@ -82,7 +82,7 @@ def search(
     with open_store(objective.home, store_url, absent="empty") as store:
         earlier = _earlier_runs(store, objective.config)
         runs = runs or _budget(store, objective.config)
-        if name in [study.name for study in store.studies()]:
+        if store.has_study(name):
             # What has changed is refused before the long preparation; new is only what passes it.
             enter(store, objective.config, runs=store.study(name).budget)
     check_artifacts_url(objective.config)
@@ -306,7 +306,7 @@ def _budget(store: "Store", config: "StudyConfig") -> int:
     from limbeck.study import stored_config
 
     name, asked = config.file.name, config.file.budget.runs
-    if name not in [study.name for study in store.studies()]:
+    if not store.has_study(name):
         return asked
     if stored_config(store, name).file.budget.runs != asked:
         return asked

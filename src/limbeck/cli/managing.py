@@ -163,14 +163,7 @@ def stop(
     """
     with open_store(Home(home), store_url) as store:
         name = study or latest_study(store)
-        runs = [store.run(name, number) for number in dict.fromkeys(numbers)]
-        for run in runs:
-            if run.state.ended:
-                raise ConfigError(
-                    f"only a run that waits or runs can be stopped, but run {run.number} of "
-                    f"{name!r} is {run.state}; name another"
-                )
-        runs = [store.request_stop(name, run.number) for run in runs]
+        runs = store.request_stop(name, *numbers)
     if as_json:
         print_json(
             [

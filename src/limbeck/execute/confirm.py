@@ -85,7 +85,7 @@ def confirm(
         for run in finalists
     ]
     name = config.file.name
-    there = store.runs(name) if name in [study.name for study in store.studies()] else ()
+    there = store.runs(name) if store.has_study(name) else ()
     new = missing(wanted, [run for run in there if run.state is not RunState.FAILED])
     enter(store, config, runs=len(there) + len(new))
     study = Study(

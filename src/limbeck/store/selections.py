@@ -8,11 +8,18 @@ from limbeck.runs import Run
 from limbeck.space import Parameters
 from limbeck.store.database import Database, patient
 from limbeck.store.rows import find_study, load_runs
-from limbeck.store.schema import parameter_values, runs
+from limbeck.store.schema import parameter_values, runs, studies
 
 
 class Selections(Database):
     """The part of a store that reads parts; see `limbeck.store.Store`."""
+
+    @patient
+    def has_study(self, name: str) -> bool:
+        """Whether there is a study of this name."""
+        with self._reading() as connection:
+            query = select(studies.c.id).where(studies.c.name == name)
+            return connection.execute(query).one_or_none() is not None
 
     @patient
     def results(self, study: str, metrics: Collection[str]) -> tuple[Run, ...]:

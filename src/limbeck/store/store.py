@@ -229,29 +229,30 @@ class Store(Logs, Selections):
             self._release(connection, run, f"{outcome.reason}: {outcome.message}")
 
     @patient
-    def request_stop(self, study: str, number: int) -> Run:
-        """Ask for a run to be stopped: one that waits is, one that runs will be told.
+    def request_stop(self, study: str, *numbers: int) -> tuple[Run, ...]:
+        """Ask for runs to be stopped: those that wait are, those that run will be told.
 
         Returns:
-            The run.
+            The runs.
 
         Raises:
-            ConfigError: If it has ended.
+            ConfigError: If one has ended; then none is stopped.
         """
         with self._writing(study) as (connection, study_row):
-            row = find_run(connection, study_row, number)
-            if row.state.ended:
-                raise ConfigError(
-                    f"only a run that waits or runs can be stopped, but run {number} of {study!r} "
-                    f"is {row.state}; name another"
-                )
-            if row.state is RunState.WAITING:
-                self._end(connection, row.id, _stopped_by_hand("while it waited"))
-            else:
-                connection.execute(
-                    runs.update().where(runs.c.id == row.id).values(stop_requested=True)
-                )
-            return load_runs(connection, runs.c.id == row.id)[0]
+            rows = [find_run(connection, study_row, number) for number in dict.fromkeys(numbers)]
+            for row in rows:
+                if row.state.ended:
+                    raise ConfigError(
+                        f"only a run that waits or runs can be stopped, but run {row.number} of "
+                        f"{study!r} is {row.state}; name another"
+                    )
+            for row in rows:
+                if row.state is RunState.WAITING:
+                    self._end(connection, row.id, _stopped_by_hand("while it waited"))
+                else:
+                    wanted = runs.update().where(runs.c.id == row.id).values(stop_requested=True)
+                    connection.execute(wanted)
+            return tuple(load_runs(connection, runs.c.id == row.id)[0] for row in rows)
 
     @patient
     def drop_artifact(self, study: str, number: int, name: str) -> None:
