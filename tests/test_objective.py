@@ -21,11 +21,12 @@ from limbeck.files import sha256
 from limbeck.home import Home
 from limbeck.measure import CLEAR_REFS
 from limbeck.objective import Objective
+from limbeck.reference import read_reference
 from limbeck.runs import Forecast, RunState
 from limbeck.space import Integer, Parameters, Value
 from limbeck.tasks.question_answering.dataset import read_squad
 from limbeck.tasks.question_answering.features import load_features
-from limbeck.tasks.question_answering.scoring import score_with_errors
+from limbeck.tasks.question_answering.scoring import read_predictions, score, score_with_errors
 from tests.tiny import (
     LENGTHS,
     merged,
@@ -353,6 +354,21 @@ def test_preparing_twice_computes_nothing_again(tmp_path: Path, student: dict[st
     # Nor does a run, but for the few questions that score it on the way.
     make_objective(tmp_path, run, student=student)({}, tmp_path / "run", run)
     assert set(run.prepared) <= {"cutting sampled questions into windows"}
+
+
+def test_the_teacher_is_scored_once_as_its_students_are(tmp_path: Path) -> None:
+    objective = make_objective(tmp_path)
+    objective.prepare(Listener())
+    name = objective.config.file.name
+    found = read_reference(objective.home, name)
+    assert found is not None
+    predictions = read_predictions(objective.home.teacher(name) / "predictions.json")
+    scores = score(objective.questions.scored, predictions)
+    assert {key: found.values[key] for key in scores} == scores
+    assert found.errors["exact"] > 0
+    weights = sum(parameter.numel() for parameter in objective.teacher.parameters())
+    assert found.values["num_parameters"] == weights
+    assert read_reference(objective.home, "another study") is None
 
 
 def test_a_source_of_other_words_is_met_before_any_training(tmp_path: Path) -> None:

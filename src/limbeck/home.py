@@ -14,6 +14,7 @@ class Home:
         cache/                       features and teacher logits; may be deleted
         teachers/                    what `limbeck teach` made
         studies/NAME/runs/0007/      checkpoint, model, predictions and log of a run
+        studies/NAME/teacher/        what its teacher answers and scores
         students/                    what `limbeck distill` made
     """
 
@@ -38,6 +39,10 @@ class Home:
     def students(self) -> Path:
         """Folder of students that belong to no study."""
         return self.folder / "students"
+
+    def teacher(self, study: str) -> Path:
+        """Folder of what the teacher of a study answers and scores."""
+        return self.folder / "studies" / study / "teacher"
 
     def run(self, study: str, number: int) -> Path:
         """Folder of a run."""

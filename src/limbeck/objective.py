@@ -22,7 +22,7 @@ from limbeck.config import (
 from limbeck.distill.device import Device
 from limbeck.distill.distributed import join
 from limbeck.distill.evaluation import Exam, Result, examine
-from limbeck.distill.exams import Exams, Questions
+from limbeck.distill.exams import Exams
 from limbeck.distill.logits import TeacherLogits, teacher_logits
 from limbeck.distill.students import Students, check_length
 from limbeck.distill.teacher import save_model, teach
@@ -37,16 +37,18 @@ from limbeck.errors import (
     ParameterError,
     StoppedError,
 )
-from limbeck.files import write_json
+from limbeck.files import whole_folder, write_json
 from limbeck.home import Home
 from limbeck.measure import PeakResident, latency, peak_memory
 from limbeck.metrics import optimized
+from limbeck.questions import Questions
+from limbeck.reference import Reference, write_reference
 from limbeck.runs import Forecast, Outcome, RunState
 from limbeck.space import Parameter, Parameters, SearchSpace, Value
 from limbeck.students.checkpoint import is_fine_tuned, read_shape
 from limbeck.students.loading import load_teacher, load_tokenizer
 from limbeck.students.modeling import SlimBertForQuestionAnswering
-from limbeck.students.shape import Shape
+from limbeck.students.shape import Shape, known_metrics
 from limbeck.tasks.question_answering.windows import Lengths
 
 NeedsAll: TypeAlias = Callable[[Mapping[str, Forecast]], bool]
@@ -149,6 +151,7 @@ class Objective:
             self.students.measure()
             if "train" in self.students.possible("vocabulary"):
                 _ = self._trimmed_exams.scored
+            self._examine_teacher()
 
     def teach(self, reporter: Reporter) -> str:
         """Fine-tune the teacher if the study starts from a plain encoder; return its folder or id.
@@ -295,8 +298,7 @@ class Objective:
             # On CUDA, the weights came onto the device while the peak was watched.
             before = 0 if self._device.torch_device.type == "cuda" else known["bytes"]
             measured["train_memory_bytes"] = peak.bytes + before
-        for name, content in (("predictions", result.answers), ("null_odds", result.null_odds)):
-            write_json(folder / f"{name}.json", content)
+        _write_answers(result, folder)
         names = (WEIGHTS, "predictions.json", "null_odds.json", "latency.json", "memory.json")
         return Outcome(
             state=RunState.FINISHED,
@@ -325,6 +327,21 @@ class Objective:
             "latency_p90_ms": times.p90_ms,
             "memory_bytes": float(memory.bytes),
         }
+
+    def _examine_teacher(self) -> None:
+        """Score and measure the teacher, once, as its students will be."""
+        folder = self.home.teacher(self.config.file.name)
+        if folder.is_dir():
+            return
+        model = self.teacher
+        known = known_metrics(
+            Shape.from_config(model.config.to_dict()), length=self.config.file.data.max_length
+        )
+        with whole_folder(folder) as unfinished:
+            result = self.examine(model)
+            _write_answers(result, unfinished)
+            values = {**result.scores, **known, **self._measure(model, unfinished)}
+            write_reference(unfinished, Reference(values=values, errors=result.errors))
 
     def _exams_of(self, parameters: Parameters) -> Exams:
         """Return the questions as a student reads them."""
@@ -439,6 +456,11 @@ _ON_THE_WAY = (
     *OVERALL_SCORES,
     *("HasAns_exact", "HasAns_f1", "NoAns_exact", "NoAns_f1"),
 )
+
+
+def _write_answers(result: Result, folder: Path) -> None:
+    for name, content in (("predictions", result.answers), ("null_odds", result.null_odds)):
+        write_json(folder / f"{name}.json", content)
 
 
 def _largest(shape: Shape) -> dict[str, int]:

@@ -8,7 +8,6 @@ import pytest
 
 from limbeck.cli import tables
 from limbeck.cli.tables import (
-    format_value,
     frontier_facts,
     print_frontier,
     print_runs,
@@ -40,31 +39,6 @@ RUNS = (make_run(0, 41.25, 45.2e6, error=1.725), make_run(1, 37.2, 31.5e6, error
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """A terminal of 80 columns."""
     monkeypatch.setattr(tables.OUT, "width", 80)
-
-
-@pytest.mark.parametrize(
-    ("value", "unit", "error", "text"),
-    [
-        (37.2, "%", 1.6949, "37.20 ± 1.69 %"),
-        (37.2, "%", None, "37.20 %"),
-        (100.0, "%", 0.0, "100.00 ± 0.00 %"),
-        (37.0, "", 1.5, "37.00 ± 1.50"),
-        (37.0, "", None, "37"),
-        (0.0, "", None, "0"),
-        (-37.5, "", None, "-37.50"),
-        (9_999.0, "", None, "9999"),
-        (12_345.0, "B", 678.0, "12.35 ± 0.68 kB"),
-        (45_200_000.0, "", None, "45.20 M"),
-        (-2.5e9, "", 1e7, "-2.50 ± 0.01 G"),
-        (float("nan"), "%", None, "nan"),
-        (float("-inf"), "%", 1.0, "-inf"),
-    ],
-)
-def test_values_are_written_with_their_errors_in_the_same_unit(
-    value: float, unit: str, error: float | None, text: str
-) -> None:
-    metric = Metric(name="some", goal=Goal.MAXIMIZE, unit=unit)
-    assert format_value(value, metric, error) == text
 
 
 def test_values_are_printed_with_the_errors_of_those_that_have_one(

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from limbeck.config import StudyConfig, load_config
-from limbeck.distill.exams import Questions
 from limbeck.distill.thresholds import settle_thresholds, warn_of_low_thresholds
 from limbeck.errors import LimbeckWarning
+from limbeck.questions import Questions
 from tests.tiny import tiny_questions, write_squad, write_tiny_study
 
 

@@ -1,1 +1,1 @@
-"""What a study says when it is looked at: figures."""
+"""What a study says when it is looked at: numbers, figures, a report."""

@@ -4,9 +4,10 @@ import math
 from collections.abc import Sequence
 
 from limbeck.analysis.confirmation import Confirmed, confirm_runs, confirmed_frontier
-from limbeck.cli.tables import OUT, Facts, format_value, new_table
+from limbeck.cli.tables import OUT, Facts, new_table
 from limbeck.metrics import Metric, optimized
 from limbeck.runs import Run
+from limbeck.wording import format_value
 
 
 def confirmation_facts(

@@ -178,7 +178,7 @@ def check_picture(picture: Path | None) -> None:
         ConfigError: If it cannot be drawn there.
     """
     if picture is not None:
-        from limbeck.analysis.figures import check_file_name
+        from limbeck.analysis.picture import check_file_name
 
         check_file_name(picture)
         make_folder(picture.parent, "--output")
@@ -186,7 +186,7 @@ def check_picture(picture: Path | None) -> None:
 
 def draw(store: "Store", name: str, picture: Path | None) -> None:
     """Draw a study's frontier, by default to ``NAME-frontier.png``."""
-    from limbeck.analysis.figures import save_frontier
+    from limbeck.analysis.picture import save_frontier
     from limbeck.study import stored_config
 
     path = picture or Path(f"{name}-frontier.png")

@@ -17,11 +17,12 @@ from rich.table import Column
 from rich.text import Text
 
 from limbeck.cli.options import helps_only
-from limbeck.cli.tables import format_value, value_and_error
+from limbeck.cli.tables import value_and_error
 from limbeck.frontier import frontier, hypervolume, reference_point
 from limbeck.metrics import Metric, optimized
 from limbeck.runs import Run, RunState
 from limbeck.store import Store
+from limbeck.wording import format_value
 
 SPEED_PERIOD = 24 * 3600.0
 """Seconds of progress from which the time left is estimated; runs take minutes to hours each."""

@@ -1,6 +1,5 @@
 """Tables for people and facts for programs: on standard output."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -15,6 +14,7 @@ from limbeck.frontier import Difference, Share, compare, frontier, summarize
 from limbeck.metrics import Goal, Metric, Role, optimized
 from limbeck.runs import CurvePoint, Run, RunState
 from limbeck.store import StudyRecord
+from limbeck.wording import format_value, short_value
 
 OUT = Console(markup=False, emoji=False)  # A message may have [brackets] and :colons: in it.
 if not OUT.is_terminal:
@@ -23,32 +23,12 @@ if not OUT.is_terminal:
 Facts = Mapping[str, object]
 """What ``--json`` prints."""
 
-_SCALES = ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k"), (0.0, 1.0, ""))
-"""From which size on values are divided by what, and the letter that says so."""
-
 _SPREAD = "± is one standard error"
 _NONE = "-"
 """Stands for a parameter that a run does not have."""
 
 Write: TypeAlias = Callable[[Run, Metric], str]
 """Writes a metric's value of a run."""
-
-
-def format_value(value: float, metric: Metric, error: float | None = None) -> str:
-    """Return a value with its unit, large ones in thousands, millions or billions.
-
-    Args:
-        value: The value.
-        metric: Has its unit.
-        error: Its standard error, if it has one; then it reads ``37.20 ± 1.69 %``.
-    """
-    if not math.isfinite(value):
-        return str(value)
-    _, scale, letter = next(row for row in _SCALES if abs(value) >= row[0])
-    whole = scale == 1 and value == int(value) and not metric.unit and error is None
-    number = f"{value / scale:.{0 if whole else 2}f}"
-    spread = "" if error is None else f" ± {error / scale:.2f}"
-    return f"{number}{spread} {letter}{metric.unit}".rstrip()
 
 
 def print_values(title: str, values: Mapping[str, float], errors: Mapping[str, float]) -> None:
@@ -314,8 +294,3 @@ def _parameter_cells(run: Run, names: Sequence[str]) -> list[str]:
 
 def _moment(time: datetime | None) -> str:
     return f"{time:%Y-%m-%d %H:%M:%S} UTC" if time else "not yet"
-
-
-def short_value(value: object) -> str:
-    """Return a parameter's value with three digits."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

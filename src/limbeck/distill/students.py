@@ -29,10 +29,8 @@ from limbeck.students.loading import (
 from limbeck.students.modeling import SlimBertForQuestionAnswering
 from limbeck.students.shape import (
     Shape,
-    count_encoder_parameters,
-    count_flops,
     count_parameters,
-    safetensors_bytes,
+    known_metrics,
 )
 from limbeck.students.slicing import (
     Dropouts,
@@ -100,13 +98,7 @@ class Students:
         Raises:
             ArchitectureError: If there can be no such student.
         """
-        shape = self._shape(parameters)
-        return {
-            "num_parameters": float(count_parameters(shape)),
-            "num_encoder_parameters": float(count_encoder_parameters(shape)),
-            "flops": float(count_flops(shape, self._config.file.data.max_length)),
-            "bytes": float(safetensors_bytes(shape)),
-        }
+        return known_metrics(self._shape(parameters), length=self._config.file.data.max_length)
 
     def check_shape(self, parameters: Parameters) -> None:
         """Check that there can be such a student; no data are needed for it.

@@ -10,9 +10,9 @@ from limbeck.config import (
     with_raised_thresholds,
     with_thresholds,
 )
-from limbeck.distill.exams import Questions
 from limbeck.errors import LimbeckWarning
 from limbeck.metrics import Metric, Role
+from limbeck.questions import Questions
 
 
 def settle_thresholds(config: StudyConfig, questions: Questions) -> StudyConfig:

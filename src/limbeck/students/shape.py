@@ -201,6 +201,21 @@ def safetensors_bytes(shape: Shape) -> int:
     return 8 + -(-length // 8) * 8 + end
 
 
+def known_metrics(shape: Shape, *, length: int) -> dict[str, float]:
+    """Return what is known of a model before it is trained, by name of the metric.
+
+    Args:
+        shape: The model's.
+        length: Tokens a window.
+    """
+    return {
+        "num_parameters": float(count_parameters(shape)),
+        "num_encoder_parameters": float(count_encoder_parameters(shape)),
+        "flops": float(count_flops(shape, length)),
+        "bytes": float(safetensors_bytes(shape)),
+    }
+
+
 def _weights(shape: Shape) -> dict[str, tuple[int, ...]]:
     """Return the sizes of all weights by their names in the model's state."""
     hidden, size, rank = shape.hidden_size, shape.embedding_size, shape.embedding_rank

@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from PIL import Image
 
-from limbeck.analysis.figures import plot_frontier, save_frontier
+from limbeck.analysis.picture import plot_frontier, save_frontier
 from limbeck.errors import ConfigError
 from limbeck.metrics import Goal, Metric, Role
 from limbeck.runs import Run, RunState
@@ -310,7 +310,7 @@ def test_a_figure_that_cannot_be_put_in_place_leaves_nothing_behind(tmp_path):
 
 def test_importing_figures_loads_neither_windows_nor_torch():
     script = (
-        "import sys, limbeck.analysis.figures; "
+        "import sys, limbeck.analysis.picture; "
         "sys.stdout.write(repr({'torch', 'botorch', 'matplotlib.pyplot'} & set(sys.modules)))"
     )
     loaded = subprocess.run(

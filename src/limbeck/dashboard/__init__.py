@@ -1,0 +1,1 @@
+"""The web application: pages over a store, read-only unless told otherwise."""

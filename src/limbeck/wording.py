@@ -1,0 +1,30 @@
+"""Values as people read them, in tables and figures alike."""
+
+import math
+
+from limbeck.metrics import Metric
+
+_SCALES = ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k"), (0.0, 1.0, ""))
+"""From which size on values are divided by what, and the letter that says so."""
+
+
+def format_value(value: float, metric: Metric, error: float | None = None) -> str:
+    """Return a value with its unit, large ones in thousands, millions or billions.
+
+    Args:
+        value: The value.
+        metric: Has its unit.
+        error: Its standard error, if it has one; then it reads ``37.20 ± 1.69 %``.
+    """
+    if not math.isfinite(value):
+        return str(value)
+    _, scale, letter = next(row for row in _SCALES if abs(value) >= row[0])
+    whole = scale == 1 and value == int(value) and not metric.unit and error is None
+    number = f"{value / scale:.{0 if whole else 2}f}"
+    spread = "" if error is None else f" ± {error / scale:.2f}"
+    return f"{number}{spread} {letter}{metric.unit}".rstrip()
+
+
+def short_value(value: object) -> str:
+    """Return a parameter's value with three digits."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
