@@ -40,3 +40,24 @@ class Event:
     kind: str
     text: str
     number: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a running run is.
+
+    Attributes:
+        number: Of the run.
+        owner: Who runs it: ``host:pid:start-time``.
+        started: When it was last started (UTC).
+        heartbeat: When its owner was last heard of (UTC).
+        step: Optimizer steps that its curves tell of; 0 before the first point.
+        total_steps: Optimizer steps that it takes; None before training starts.
+    """
+
+    number: int
+    owner: str
+    started: datetime
+    heartbeat: datetime
+    step: int
+    total_steps: int | None
