@@ -96,13 +96,16 @@ class StudyResults:
         )
 
 
-def load_results(store: Store, name: str, *, home: Home | None = None) -> StudyResults:
+def load_results(
+    store: Store, name: str, *, home: Home | None = None, runs: tuple[Run, ...] | None = None
+) -> StudyResults:
     """Read a study from its store.
 
     Args:
         store: Has the study.
         name: Of the study.
         home: Where its files are, for what the teacher scores; without it the teacher is left out.
+        runs: All of the study's, if they have been read already.
 
     Raises:
         NotFoundError: If there is no such study.
@@ -112,7 +115,7 @@ def load_results(store: Store, name: str, *, home: Home | None = None) -> StudyR
         name=name,
         metrics=config.metrics,
         parameters=config.parameters,
-        runs=store.runs(name),
+        runs=store.runs(name) if runs is None else runs,
         budget=store.study(name).budget,
         config=config,
         teacher=read_reference(home, name) if home else None,

@@ -1,0 +1,92 @@
+"""What the pages show, read from a store: again only when it has changed."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import takewhile
+from threading import Lock
+
+from limbeck.analysis.results import StudyResults, load_results
+from limbeck.home import Home
+from limbeck.runs import Run
+from limbeck.store import Store, StudyRecord
+
+_KEPT = 8
+"""So many studies are kept in memory: those last looked at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Seen:
+    """A study as it was read.
+
+    Attributes:
+        pulse: Of the store's, when it was read.
+        results: The study.
+        settled: So many of its runs cannot change any more: those of the first numbers.
+    """
+
+    pulse: str
+    results: StudyResults
+    settled: int
+
+
+class Reader:
+    """Reads one store for all visitors; any number of threads may use it.
+
+    Args:
+        store: What is shown.
+        home: Where caches and, unless they lie at a URL, the files of runs are.
+    """
+
+    def __init__(self, store: Store, home: Home) -> None:
+        self.store = store
+        self.home = home
+        self._seen: OrderedDict[str, _Seen] = OrderedDict()
+        self._lock = Lock()
+
+    def studies(self) -> tuple[StudyRecord, ...]:
+        """Return all studies, the oldest first."""
+        return self.store.studies()
+
+    def pulse(self, study: str) -> str:
+        """Return a text that changes when the study does; see `Store.pulse`.
+
+        Raises:
+            NotFoundError: If there is no such study.
+        """
+        return self.store.pulse(study)
+
+    def results(self, study: str) -> StudyResults:
+        """Return a study as it is now.
+
+        Raises:
+            NotFoundError: If there is no such study.
+        """
+        pulse = self.store.pulse(study)
+        with self._lock:
+            seen = self._seen.get(study)
+            if seen is None or seen.pulse != pulse:
+                seen = self._read(study, pulse, seen)
+                self._seen[study] = seen
+                if len(self._seen) > _KEPT:
+                    self._seen.popitem(last=False)
+            self._seen.move_to_end(study)
+        return seen.results
+
+    def _read(self, study: str, pulse: str, seen: _Seen | None) -> _Seen:
+        """Read a study; runs that had ended when it was last read are not read again."""
+        if seen is None:
+            results = load_results(self.store, study, home=self.home)
+        else:
+            new = self.store.runs(study, first=seen.settled)
+            results = load_results(
+                self.store, study, home=self.home, runs=(*seen.results.runs[: seen.settled], *new)
+            )
+        settled = sum(1 for _ in takewhile(lambda run: run.state.ended, results.runs))
+        return _Seen(pulse=pulse, results=results, settled=settled)
+
+
+def last_activity(runs: tuple[Run, ...], begun: datetime) -> datetime:
+    """Return when a run of the study was last started or ended; when it began, without runs."""
+    moments = [time for run in runs for time in (run.started, run.ended) if time is not None]
+    return max(moments, default=begun)

@@ -1,0 +1,96 @@
+"""A dashboard to ask, in the process of the tests or with a browser."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from flask.testing import FlaskClient
+from playwright.sync_api import Browser, Page, sync_playwright
+from waitress import create_server
+
+from limbeck.dashboard.app import create_app
+from limbeck.dashboard.reader import Reader
+from limbeck.dashboard.security import Access
+from limbeck.dashboard.site import Site
+from limbeck.store import Store
+from tests.dashboard.studied import Studied, write_studied
+
+# Chromium draws parallel coordinates with WebGL, here without a graphics card.
+BROWSER_OPTIONS = ["--no-sandbox", "--ignore-gpu-blocklist", "--use-angle=swiftshader"]
+
+Serve = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def studied(tmp_path_factory: pytest.TempPathFactory) -> Studied:
+    """A study that tests only read."""
+    return write_studied(tmp_path_factory.mktemp("studied"))
+
+
+@pytest.fixture
+def own_studied(tmp_path: Path) -> Studied:
+    """A study that a test may change."""
+    return write_studied(tmp_path)
+
+
+@contextmanager
+def open_site(studied: Studied, access: Access) -> Iterator[Site]:
+    with Store(studied.home.store_url) as store:
+        yield Site(reader=Reader(store, studied.home), access=access)
+
+
+@pytest.fixture
+def client(studied: Studied) -> Iterator[FlaskClient]:
+    """Asks a read-only dashboard without a server between."""
+    with open_site(studied, Access()) as site:
+        yield create_app(site).server.test_client()
+
+
+@contextmanager
+def serving(studied: Studied, access: Access) -> Iterator[str]:
+    """Serve a dashboard in a thread; yield its address."""
+    with open_site(studied, access) as site:
+        server = create_server(create_app(site).server, host="127.0.0.1", port=0, threads=8)
+        thread = Thread(target=server.run, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.effective_port}"
+        finally:
+            server.close()
+            thread.join(timeout=10)
+
+
+@pytest.fixture(scope="session")
+def url(studied: Studied) -> Iterator[str]:
+    """Address of a read-only dashboard of `studied`."""
+    with serving(studied, Access()) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium; tests that need it skip where there is none."""
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        if os.environ.get("LIMBECK_REQUIRE_BROWSER"):
+            pytest.fail("Chromium must be installed in this run")
+        pytest.skip("needs Chromium")
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=chromium, args=BROWSER_OPTIONS)
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page that must not log an error, nor raise one."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    opened = context.new_page()
+    errors: list[str] = []
+    opened.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    yield opened
+    context.close()
+    assert errors == []
