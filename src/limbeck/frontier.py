@@ -57,6 +57,12 @@ class Share:
         """The share in percent; None of no runs."""
         return 100 * self.count / self.n if self.n else None
 
+    @property
+    def text(self) -> str:
+        """The share for people: ``3 of 7 (43 %)``."""
+        percent = "" if self.percent is None else f" ({self.percent:.0f} %)"
+        return f"{self.count} of {self.n}{percent}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:

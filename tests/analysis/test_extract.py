@@ -48,6 +48,15 @@ def test_the_shown_runs_are_whole_and_the_others_have_what_is_counted() -> None:
     assert summarize(extract, config.metrics, runs[0]) == summarize(runs, config.metrics, runs[0])
 
 
+def test_what_else_is_asked_for_is_there_of_every_run() -> None:
+    with Store("sqlite://") as store:
+        config = begin(store)
+        add(store, 60.0, 100.0)
+        add(store, 40.0, 200.0)  # dominated
+        runs = frontier_runs(store, config, besides=["f1"])
+    assert [run.values["f1"] for run in runs] == [1.0, 1.0]
+
+
 def test_a_study_without_runs() -> None:
     with Store("sqlite://") as store:
         assert frontier_runs(store, begin(store)) == ()

@@ -56,7 +56,7 @@ def confirm_runs(
         metrics: Those of the study.
     """
     judged = [m for m in metrics if not m.known and m.role is not Role.STORE]
-    again = _by_parameters(repeats)
+    again = by_parameters(repeats)
     falls = {
         (run.number, metric.name): _fall(run, again.get(_key(run.parameters), ()), metric)
         for run in runs
@@ -80,7 +80,7 @@ def confirmed_frontier(
     runs: Sequence[Run], repeats: Sequence[Run], metrics: tuple[Metric, ...]
 ) -> tuple[Run, ...]:
     """Return the finalists that are on the frontier of their mean values, these values in them."""
-    again = _by_parameters(repeats)
+    again = by_parameters(repeats)
     means = [
         replace(run, values=_means(again[_key(run.parameters)]), errors={})
         for run in runs
@@ -89,8 +89,8 @@ def confirmed_frontier(
     return frontier(means, metrics)
 
 
-def _by_parameters(repeats: Sequence[Run]) -> Mapping[frozenset[tuple[str, Value]], list[Run]]:
-    """Return the finished repetitions by what they repeat."""
+def by_parameters(repeats: Sequence[Run]) -> Mapping[frozenset[tuple[str, Value]], list[Run]]:
+    """Return the finished runs by what they repeat: all of their parameters but the seed."""
     again: dict[frozenset[tuple[str, Value]], list[Run]] = {}
     for repeat in repeats:
         if repeat.state is RunState.FINISHED:

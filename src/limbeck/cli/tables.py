@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from limbeck.config import MEASURED, StudyConfig
-from limbeck.frontier import Difference, Share, compare, frontier, summarize
+from limbeck.frontier import Difference, compare, frontier, summarize
 from limbeck.metrics import Goal, Metric, Role, optimized
 from limbeck.runs import CurvePoint, Run, RunState
 from limbeck.store import StudyRecord
@@ -232,20 +232,15 @@ def _summary_lines(
     lines = [f"Frontier: {summary.frontier} of {finished} finished runs"]
     if summary.better_in_any and summary.better_in_all and summary.frontier_better is not None:
         words = " or ".join(_better_word(metric) for metric in optimized(metrics))
-        lines.append(f"Runs {words} than the baseline: {_share(summary.better_in_any)}")
-        lines.append(f"Runs better in all of these: {_share(summary.better_in_all)}")
+        lines.append(f"Runs {words} than the baseline: {summary.better_in_any.text}")
+        lines.append(f"Runs better in all of these: {summary.better_in_all.text}")
         for name, share in summary.frontier_better.items():
-            lines.append(f"Frontier with smaller {name} than the baseline: {_share(share)}")
+            lines.append(f"Frontier with smaller {name} than the baseline: {share.text}")
     return lines
 
 
 def _better_word(metric: Metric) -> str:
     return f"{'smaller' if metric.goal is Goal.MINIMIZE else 'better'} in {metric.name}"
-
-
-def _share(share: Share) -> str:
-    percent = "" if share.percent is None else f" ({share.percent:.0f} %)"
-    return f"{share.count} of {share.n}{percent}"
 
 
 def _differences(run: Run, baseline: Run | None, metrics: tuple[Metric, ...]) -> list[str]:

@@ -5,6 +5,7 @@ Figures carry no colour of paper or text: their template does, and `in_theme` ch
 
 from collections.abc import Sequence
 from html import escape
+from textwrap import wrap
 from typing import Literal
 
 import plotly.graph_objects as go
@@ -101,6 +102,12 @@ def plain(text: object, *, limit: int = 80) -> str:
     """
     line = " ".join(str(text).split())
     return escape(line if len(line) <= limit else f"{line[: limit - 1]}…")
+
+
+def heading(text: str, *, width: int = 16) -> str:
+    """Return the name of a parameter or metric for a figure, in lines of about ``width``."""
+    parts = wrap(text.replace("_", "_ "), width) or [""]
+    return "<br>".join(plain(part.replace("_ ", "_")) for part in parts)
 
 
 def axis_of(metric: Metric, values: Sequence[float]) -> dict[str, object]:
