@@ -9,9 +9,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from limbeck.config import MEASURED, StudyConfig
+from limbeck.analysis.named import stored_metric
+from limbeck.config import StudyConfig
 from limbeck.frontier import Difference, compare, frontier, summarize
-from limbeck.metrics import Goal, Metric, Role, optimized
+from limbeck.metrics import Goal, Metric, optimized
 from limbeck.runs import CurvePoint, Run, RunState
 from limbeck.store import StudyRecord
 from limbeck.wording import format_value, short_value
@@ -35,7 +36,7 @@ def print_values(title: str, values: Mapping[str, float], errors: Mapping[str, f
     """Print metric values, with the standard errors of those that have one, under a title."""
     table = new_table("metric", "value", title=title)
     for name, value in values.items():
-        table.add_row(name, format_value(value, _as_metric(name), errors.get(name)))
+        table.add_row(name, format_value(value, stored_metric(name), errors.get(name)))
     OUT.print(table)
     if errors:
         OUT.print(_SPREAD)
@@ -257,12 +258,6 @@ def _difference(difference: Difference) -> str:
 
 def _finished_baseline(runs: Sequence[Run]) -> Run | None:
     return next((run for run in runs if run.number == 0 and run.state is RunState.FINISHED), None)
-
-
-def _as_metric(name: str) -> Metric:
-    known = MEASURED.get(name)
-    goal, unit = (known.goal, known.unit) if known else (Goal.MAXIMIZE, "")
-    return Metric(name=name, goal=goal, role=Role.STORE, unit=unit)
 
 
 def _value(run: Run, metric: Metric) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from limbeck.analysis.figures.style import axis_of, plain
+from limbeck.analysis.figures.style import axis_of, log_ticks, plain
 from limbeck.analysis.named import find_metric, has_goal, leading, recorded_metrics
 from limbeck.analysis.results import StudyResults
 from limbeck.frontier import frontier
@@ -165,27 +165,18 @@ def axis_and_extent(
     if metric.threshold is not None:
         shown.append(metric.threshold)
     is_log = axis.get("type") == "log" and min(shown) > 0
-    axis.pop("dtick", None)
     if not is_log:
         axis.pop("type", None)
+        axis.pop("tickvals", None)
     low, high = min(shown), max(shown)
     if low == high:
         low, high = (low / 1.5, high * 1.5) if is_log else (low - 1, high + 1)
     tight = Extent(metric=metric, low=low, high=high, is_log=is_log)
     extent = replace(tight, low=tight.at(-_PADDING), high=tight.at(1 + _PADDING))
     if is_log:
-        axis["tickvals"] = _ladder(extent)
+        axis["tickvals"] = log_ticks(extent.low, extent.high)
     axis |= {"range": extent.range, "title": {"text": _title(metric, declared)}}
     return axis, extent
-
-
-def _ladder(extent: Extent) -> list[float]:
-    """Return 1, 2, 5, 10, ... within a log axis; of more than eight, those with a 1."""
-    low, high = extent.range
-    decades = range(math.floor(low), math.ceil(high) + 1)
-    steps = [float(f"{step}e{decade}") for decade in decades for step in (1, 2, 5)]
-    within = [step for step in steps if extent.low <= step <= extent.high]
-    return within if len(within) <= 8 else [step for step in within if f"{step:e}"[0] == "1"]
 
 
 def _title(metric: Metric, declared: tuple[Metric, ...]) -> str:

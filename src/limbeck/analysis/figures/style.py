@@ -3,6 +3,7 @@
 Figures carry no colour of paper or text: their template does, and `in_theme` changes it.
 """
 
+import math
 from collections.abc import Sequence
 from html import escape
 from textwrap import wrap
@@ -26,6 +27,8 @@ Theme = Literal["light", "dark"]
 
 LOG_SPAN = 8
 """A cost gets a log axis if its largest value is more than this many times the least."""
+LARGE_NUMBER = 10_000
+"""From here on 12300000 is written 12.3M."""
 
 _FONT = "Inter, 'Segoe UI', 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 
@@ -118,12 +121,21 @@ def axis_of(metric: Metric, values: Sequence[float]) -> dict[str, object]:
         values: All finite values on the axis. A cost whose values span a wide range gets a log
             axis.
     """
-    name = f"{metric.name} ({metric.unit})" if metric.unit else metric.name
-    better = "← better" if metric.goal is Goal.MINIMIZE else "better →"
-    axis: dict[str, object] = {"title": {"text": f"{name}   {better}"}}
-    largest = max(map(abs, values), default=0.0)
-    if largest >= 10_000:
+    name = plain(f"{metric.name} ({metric.unit})" if metric.unit else metric.name)
+    smaller = metric.goal is Goal.MINIMIZE
+    axis: dict[str, object] = {
+        "title": {"text": f"← better   {name}" if smaller else f"{name}   better →"}
+    }
+    if max(map(abs, values), default=0.0) >= LARGE_NUMBER:
         axis["tickformat"] = "~s"
-    if metric.goal is Goal.MINIMIZE and values and 0 < min(values) * LOG_SPAN < max(values):
-        axis |= {"type": "log", "dtick": "D2" if max(values) < 1000 * min(values) else 1}
+    if smaller and values and 0 < min(values) * LOG_SPAN < max(values):
+        axis |= {"type": "log", "tickvals": log_ticks(min(values), max(values))}
     return axis
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Return 1, 2, 5, 10, ... between two positive numbers; of more than eight, those with a 1."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    steps = [float(f"{step}e{decade}") for decade in decades for step in (1, 2, 5)]
+    within = [step for step in steps if low <= step <= high]
+    return within if len(within) <= 8 else [step for step in within if f"{step:e}"[0] == "1"]
