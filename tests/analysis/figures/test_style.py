@@ -30,7 +30,7 @@ def test_text_of_data_is_one_short_line_without_markup(text: object, shown: str)
 
 
 def test_headings_are_broken_between_the_words_of_names() -> None:
-    assert heading("per_compute_train_batch_size") == "per_compute_<br>train_batch_size"
+    assert heading("per_compute_train_batch_size") == "per_compute_<br>train_batch_<br>size"
     assert heading("<i>_x", width=4) == "&lt;i&gt;_<br>x"
 
 
