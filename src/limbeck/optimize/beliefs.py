@@ -5,7 +5,7 @@ Larger is better throughout: values to be minimized are negated on their way in.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -118,6 +118,8 @@ class Learner:
             how much noise there is.
         per_cost: Whether costs count.
         earlier: What an earlier study taught of unknown metrics, by name.
+
+    What it fitted last is kept: suggestions for several workers at once need the same.
     """
 
     space: SearchSpace
@@ -127,6 +129,9 @@ class Learner:
     given_noise: bool
     per_cost: bool
     earlier: Mapping[str, Surrogate]
+    _fitted: dict[int, tuple[bytes, Surrogate]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def learn(self, runs: Sequence[Run]) -> Beliefs | None:
         """Fit a surrogate for all that is unknown; None if there is too little to learn from.
@@ -171,14 +176,20 @@ class Learner:
         salt: int,
         earlier: Surrogate | None = None,
     ) -> Surrogate:
-        surrogate = Surrogate.fit(
-            lessons.X,
-            lessons.y,
-            # What is unknown of one metric has nothing to do with what is of another.
-            seed=self.seed + salt,
-            errors=lessons.errors if self.given_noise else None,
-            doubts=lessons.doubts,
-            earlier=earlier,
-        )
+        errors = lessons.errors if self.given_noise else None
+        arrays = (lessons.X, lessons.y, errors, lessons.doubts)
+        key = b"|".join(b"" if array is None else array.tobytes() for array in arrays)
+        if self._fitted.get(salt, (b"",))[0] != key:
+            surrogate = Surrogate.fit(
+                lessons.X,
+                lessons.y,
+                # What is unknown of one metric has nothing to do with what is of another.
+                seed=self.seed + salt,
+                errors=errors,
+                doubts=lessons.doubts,
+                earlier=earlier,
+            )
+            self._fitted[salt] = key, surrogate
+        surrogate = self._fitted[salt][1]
         pending = [run for run in runs if not run.state.ended]
         return surrogate.believing(encode_all(self.space, pending)) if pending else surrogate

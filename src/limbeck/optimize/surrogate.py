@@ -32,6 +32,8 @@ _FIT_OPTIONS = {"maxiter": 200, "ftol": 1e-7}  # Of L-BFGS-B; its defaults take 
 _LARGEST = 12.0  # Hyperparameter, logarithms included; no prior expects anything like it.
 _FIT_POINTS = 256
 """Hyperparameters are fitted to so many observations at most: the time grows with their cube."""
+_MOST_POINTS = 1000
+"""Predictions are made from so many observations at most: that time, too, grows with their cube."""
 _SAMPLES = 8
 _SAMPLED_POINTS = 200
 """With more observations the hyperparameters are certain enough, and more samples are slow."""
@@ -117,7 +119,7 @@ class Surrogate:
             else torch.as_tensor((errors / scale) ** 2).clamp_min(_LEAST_NOISE),
             doubt=None if doubts is None else torch.as_tensor((doubts / scale) ** 2),
             earlier=earlier,
-        )
+        ).some(_MOST_POINTS, seed=seed)
         few = observations.some(_FIT_POINTS, seed=seed)
         with manual_seed(seed):
             mode = few.fitted()
@@ -125,6 +127,11 @@ class Surrogate:
             return cls(observations, mode[None], offset=offset, scale=scale)
         samples = few.samples(mode, count=_SAMPLES, seed=seed)
         return cls(observations, samples, offset=offset, scale=scale)
+
+    @property
+    def model(self) -> SingleTaskGP:
+        """The fitted model: a batch of ``s``, of standardized values."""
+        return self._model
 
     def posteriors(self, X: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return means and standard deviations of the noise-free number, by hyperparameters.

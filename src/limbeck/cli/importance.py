@@ -1,0 +1,155 @@
+"""The command that shows which parameters matter."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from limbeck.cli.options import (
+    DEFAULT_HOME,
+    AsJson,
+    HomeFolder,
+    StoreUrl,
+    StudyArgument,
+    latest_study,
+    make_folder,
+    open_store,
+    print_json,
+)
+from limbeck.errors import ConfigError
+from limbeck.home import Home
+
+if TYPE_CHECKING:
+    from limbeck.sensitivity import Importances, Interval
+    from limbeck.store import Store
+
+app = typer.Typer()
+
+_SHOWN_INTERACTIONS = 3
+_LEAST_SHARE = 0.02
+"""Interactions below this are not printed."""
+
+
+@app.command(epilog="Example: limbeck importance -o importance.png")
+def importance(
+    study: StudyArgument = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option("--metric", "-m", help='A metric, or "frontier"; by default all optimized.'),
+    ] = None,
+    surrogate: Annotated[
+        bool,
+        typer.Option("--surrogate", help="As the optimizer believes, not as a forest sees it."),
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Figure to write (.png, .svg or .html)."),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Of all chance in it; by default 0, or with --surrogate the study's."
+        ),
+    ] = None,
+    home: HomeFolder = DEFAULT_HOME,
+    store_url: StoreUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show which parameters matter, for each metric and for being on the frontier."""
+    if output is not None:
+        from limbeck.analysis.figures.saving import check_figure_file
+
+        check_figure_file(output)
+        make_folder(output.parent, "--output")
+    with open_store(Home(home), store_url) as store:
+        name = study or latest_study(store)
+        find = _of_surrogate if surrogate else _of_forest
+        found = find(store, name, metric or [], seed)
+    if as_json:
+        print_json([asdict(each) for each in found])
+    else:
+        for each in found:
+            _print(each)
+    if output is not None:
+        from limbeck.analysis.figures.importance import importance_bars
+        from limbeck.analysis.figures.saving import save_figure
+
+        save_figure(importance_bars(found), output)
+        print(f"Figure: {output}", file=sys.stderr)
+
+
+def _of_forest(
+    store: "Store", name: str, metrics: Sequence[str], seed: int | None
+) -> "tuple[Importances, ...]":
+    from limbeck.analysis.importance import forest_importances, importance_targets
+    from limbeck.analysis.results import load_results
+
+    results = load_results(store, name)
+    chosen = tuple(metrics) or importance_targets(results)
+    return tuple(forest_importances(results, each, seed=seed or 0) for each in chosen)
+
+
+def _of_surrogate(
+    store: "Store", name: str, metrics: Sequence[str], seed: int | None
+) -> "tuple[Importances, ...]":
+    """Return what the optimizer of a study believes.
+
+    Raises:
+        ConfigError: If a metric has no surrogate.
+    """
+    from limbeck.optimize.sensitivity import surrogate_importances
+    from limbeck.study import earlier_runs, stored_config
+
+    config = stored_config(store, name)
+    unknown = [m.name for m in config.metrics if m.role != "store" and not m.known]
+    for each in metrics:
+        if each not in unknown:
+            raise ConfigError(
+                f"--surrogate knows the metrics {', '.join(unknown)}, but got {each!r}; leave "
+                "out --surrogate"
+            )
+    before = config.file.optimizer.earlier
+    found = surrogate_importances(
+        store.runs(name),
+        space=config.space,
+        metrics=config.metrics,
+        seed=config.file.seed if seed is None else seed,
+        given_noise=config.file.optimizer.noise == "given",
+        earlier=earlier_runs(store, before, config=config) if before else (),
+    )
+    return tuple(each for each in found if not metrics or each.metric in metrics)
+
+
+def _print(found: "Importances") -> None:
+    """Print the importances of one metric as a table."""
+    from limbeck.analysis.importance import target_name
+    from limbeck.cli.tables import OUT, new_table
+
+    r2 = "" if found.r2 is None else f", R² {found.r2:.2f} on runs left out"
+    title = f"{target_name(found.metric)}: {found.source}, n = {found.n}{r2}"
+    if found.parameters:
+        table = new_table("parameter", "alone", "", "with interactions", "", "", title=title)
+        for each in found.parameters:
+            table.add_row(
+                each.parameter,
+                f"{100 * each.first:.1f} %",
+                _interval(each.first_interval),
+                f"{100 * each.total:.1f} %",
+                _interval(each.total_interval),
+                "no effect seen" if each.parameter in found.inert else "",
+            )
+        OUT.print(table)
+    else:
+        OUT.print(title)
+    pairs = [each for each in found.interactions if each.share >= _LEAST_SHARE]
+    for pair in pairs[:_SHOWN_INTERACTIONS]:
+        OUT.print(f"Together: {' and '.join(pair.parameters)}, {100 * pair.share:.1f} %")
+    if found.warning:
+        OUT.print(f"Caution: {found.warning}")
+
+
+def _interval(ends: "Interval") -> str:
+    return f"({100 * ends[0]:.1f} to {100 * ends[1]:.1f})"
