@@ -285,6 +285,11 @@ def stored_config(store: Store, name: str) -> StudyConfig:
     return parse_config(stored["file"], folder=Path(stored["folder"]), name=f"study {name!r}")
 
 
+def confirmation_name(name: str) -> str:
+    """Return the usual name of the study that confirms another."""
+    return f"{name}.confirm"
+
+
 def this_process() -> str:
     """Return what tells this process from every other: ``host:pid:start-time``."""
     process = psutil.Process()

@@ -15,9 +15,8 @@ import pytest
 
 from limbeck.config import BudgetSettings, load_config
 from limbeck.errors import LimbeckError
-from limbeck.execute import local
-from limbeck.execute.crew import Worker
-from limbeck.execute.local import search
+from limbeck.execute import carry_out
+from limbeck.execute.local import Process, search
 from limbeck.execute.worker import is_full
 from limbeck.home import Home
 from limbeck.objective import Objective
@@ -180,7 +179,7 @@ def test_runs_that_keep_raising_end_the_search_with_the_reason(tmp_path: Path) -
 
 
 def test_a_run_is_stopped_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "HEARTBEAT_SECONDS", 0.0)
+    monkeypatch.setattr(carry_out, "HEARTBEAT_SECONDS", 0.0)
 
     def stop_run_one(working: Mapping[int, tuple[int, int]]) -> None:
         if working.get(1, (0, 0))[1]:
@@ -197,7 +196,7 @@ def test_a_run_is_stopped_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_paused_study_starts_nothing_until_it_is_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(carry_out, "HEARTBEAT_SECONDS", 0.01)
     told: list[str] = []
 
     def pause_and_resume(working: Mapping[int, tuple[int, int]]) -> None:
@@ -243,11 +242,11 @@ def test_students_that_can_hardly_matter_answer_the_first_questions_only(tmp_pat
     assert 8.0 in {run.values["total"] for run in runs[1:]}
 
 
-def make_worker(*, silent: float, taken: float) -> Worker:
+def make_worker(*, silent: float, taken: float) -> Process:
     now = time.monotonic()
     ours, _ = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process()
-    return Worker(
+    return Process(
         0, process, ours, step=3, total_steps=14, began=now - 60 * taken, heard=now - 60 * silent
     )
 

@@ -54,6 +54,14 @@ def search(
         ),
     ] = None,
     workers: Workers = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="auto|HOST:PORT", help="Ray cluster that makes the runs; else here."),
+    ] = None,
+    resources: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=AMOUNT", help="What a run takes of it, as GPU=1 or GPU=0.5."),
+    ] = None,
     picture: Picture = None,
     home: HomeFolder = DEFAULT_HOME,
     store_url: StoreUrl = None,
@@ -65,9 +73,9 @@ def search(
     """
     from limbeck.analysis.control import find_control
     from limbeck.artifacts import check_artifacts_url
+    from limbeck.cli.machines import machines
     from limbeck.cli.progress import SearchBars, TrainingBar
     from limbeck.cli.tables import print_frontier
-    from limbeck.execute.local import search as run_search
     from limbeck.integrations.mirrors import open_mirrors
     from limbeck.optimize.configured import make_sampler
     from limbeck.study import Study, enter, missing, queue_all, this_process
@@ -87,47 +95,48 @@ def search(
             enter(store, objective.config, runs=store.study(name).budget)
     check_artifacts_url(objective.config)
     mirrors = open_mirrors(objective.config)
-    with bar:
-        objective.prepare(bar)
-    with open_store(objective.home, store_url, absent="make") as store:
-        enter(store, objective.config, runs=runs)
-        _say_what_holds(store.study(name), len(store.runs(name)))
-        study = Study(
-            store=store,
-            name=name,
-            space=objective.space,
-            sampler=make_sampler(
-                objective.config.file.optimizer,
-                objective.space,
-                objective.config.metrics,
+    with machines(ray, resources) as run_search:
+        with bar:
+            objective.prepare(bar)
+        with open_store(objective.home, store_url, absent="make") as store:
+            enter(store, objective.config, runs=runs)
+            _say_what_holds(store.study(name), len(store.runs(name)))
+            study = Study(
+                store=store,
+                name=name,
+                space=objective.space,
+                sampler=make_sampler(
+                    objective.config.file.optimizer,
+                    objective.space,
+                    objective.config.metrics,
+                    known=objective.known,
+                    baseline=objective.baseline,
+                    seed=objective.config.file.seed,
+                    budget=runs,
+                    earlier=earlier,
+                ),
                 known=objective.known,
-                baseline=objective.baseline,
-                seed=objective.config.file.seed,
-                budget=runs,
-                earlier=earlier,
-            ),
-            known=objective.known,
-            owner=this_process(),
-            retries=budget.retries,
-        )
-        queue_all(study, missing(first, study.runs))
-        with (
-            closing(mirrors),
-            _goes_on(),
-            SearchBars(store, name, objective.config.metrics) as bars,
-        ):
-            run_search(
-                study,
-                objective.config,
-                objective.home,
-                workers=workers or budget.workers,
-                watch=bars.update,
-                mirrors=mirrors,
+                owner=this_process(),
+                retries=budget.retries,
             )
-        made = store.runs(name)
-        control = find_control(made, objective.config)
-        print_frontier(made, objective.config.metrics, control=control)
-        draw(store, name, picture)
+            queue_all(study, missing(first, study.runs))
+            with (
+                closing(mirrors),
+                _goes_on(),
+                SearchBars(store, name, objective.config.metrics) as bars,
+            ):
+                run_search(
+                    study,
+                    objective.config,
+                    objective.home,
+                    workers=workers or budget.workers,
+                    watch=bars.update,
+                    mirrors=mirrors,
+                )
+            made = store.runs(name)
+            control = find_control(made, objective.config)
+            print_frontier(made, objective.config.metrics, control=control)
+            draw(store, name, picture)
 
 
 @app.command(epilog="Example: limbeck distill study.toml --set num_layers=3 --set alpha_ce=0.9")

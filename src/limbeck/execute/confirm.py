@@ -9,7 +9,14 @@ from limbeck.home import Home
 from limbeck.optimize.sampler import KnownMetrics
 from limbeck.runs import Run, RunState
 from limbeck.store import Store
-from limbeck.study import Study, enter, missing, queue_all, this_process
+from limbeck.study import (
+    Study,
+    confirmation_name,
+    enter,
+    missing,
+    queue_all,
+    this_process,
+)
 
 
 def confirmation_config(
@@ -39,7 +46,7 @@ def confirmation_config(
             "none; set data.test, or give --data"
         )
     table = config.file.model_dump(mode="json")
-    table["name"] = name or f"{config.file.name}.confirm"
+    table["name"] = name or confirmation_name(config.file.name)
     table["data"] |= {
         "test": test,
         "test_questions": questions or data.test_questions,

@@ -1,31 +1,22 @@
-"""The worker processes of a search on this machine: hired, given runs, heard, dismissed."""
+"""What a search knows of those who make its runs: processes here, or actors on a cluster."""
 
-import multiprocessing
-import os
 import time
-from contextlib import suppress
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Protocol
 
-from limbeck.config import BudgetSettings, StudyConfig
-from limbeck.execute.worker import Answer, Message, Task, work
-from limbeck.home import Home
+from limbeck.config import BudgetSettings
+from limbeck.execute.worker import Answer, Lost, Message, Task
 from limbeck.runs import Outcome, Reason, Run, RunState
 
-GRACE_SECONDS = 10.0
-"""How long a worker may take to end when it is asked to."""
 
-
-@dataclass
-class Worker:
-    """A worker process and what it is doing.
+@dataclass(kw_only=True, eq=False)
+class Worker(ABC):
+    """A worker and what it is doing.
 
     Attributes:
-        number: From 0; no two that work at the same time have the same.
-        process: Runs `limbeck.execute.worker.work`.
-        connection: To it.
         run: The run it makes; None while it is idle.
         step: Optimizer steps done.
         total_steps: Optimizer steps of the run; 0 before training starts.
@@ -35,9 +26,6 @@ class Worker:
         heard: When it last said something, on the monotonic clock.
     """
 
-    number: int
-    process: BaseProcess
-    connection: "Connection[Task | Answer, Message]"
     run: Run | None = None
     step: int = 0
     total_steps: int = 0
@@ -46,18 +34,28 @@ class Worker:
     began: float = 0.0
     heard: float = 0.0
 
+    @abstractmethod
+    def send(self, message: Task | Answer) -> None:
+        """Tell it something; that it has died in the meantime is found out later."""
+
+    @abstractmethod
+    def hear(self) -> Sequence[Message | Lost]:
+        """Return what it has said. If it is gone, the last of that is how its run ends."""
+
+    @abstractmethod
+    def kill(self) -> None:
+        """End it at once; `hear` finds it gone."""
+
     def begin(self, run: Run, folder: Path) -> None:
         """Give it a run."""
         self.run, self.step, self.total_steps = run, 0, 0
         self.scores, self.ending = {}, None
         self.began = self.heard = time.monotonic()
-        with suppress(BrokenPipeError, ConnectionResetError):
-            self.connection.send(Task(run.parameters, folder))
+        self.send(Task(run.parameters, folder))
 
     def answer(self, *, go_on: bool) -> None:
-        """Answer what it asks; one that has died in the meantime is found out later."""
-        with suppress(BrokenPipeError, ConnectionResetError):
-            self.connection.send(Answer(go_on))
+        """Answer what it asks."""
+        self.send(Answer(go_on))
 
     def end(self, ending: Outcome) -> None:
         """Tell it to end its run; it does so when it next reports."""
@@ -81,44 +79,47 @@ class Worker:
             seconds=now - self.began,
         )
 
-    def fate(self) -> Outcome:
-        """Return how the run ends of a worker that is gone."""
-        self.process.join()
-        code = self.process.exitcode or 0
-        if code < 0:
-            reason, message = Reason.KILLED, f"the worker ended with signal {-code}"
-        else:
-            reason, message = Reason.LOST_WORKER, f"the worker ended with exit code {code}"
-        return Outcome(
-            state=RunState.FAILED,
-            reason=reason,
-            message=message,
-            seconds=time.monotonic() - self.began,
-        )
 
-    def dismiss(self) -> None:
-        """End it, in good order if it can."""
-        self.connection.close()
-        self.process.terminate()
-        self.process.join(GRACE_SECONDS)
-        self.process.kill()
-        self.process.join()
+class Crew(Protocol):
+    """The workers of a search: hired, given runs, heard, dismissed.
 
+    Attributes:
+        places: How many runs are made at a time.
+        shares_home: Whether all workers keep their runs in the home folder of the search.
+    """
 
-def hire(config: StudyConfig, home: Home, crew: list[Worker], *, workers: int) -> Worker:
-    """Start a worker that takes a free place among ``workers``, and add it to the crew."""
-    threads = max(1, (os.cpu_count() or 1) // workers)
-    number = min(set(range(workers)) - {worker.number for worker in crew})
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(
-        target=work,
-        name=f"worker {number}",
-        args=(theirs, config, home, number, threads),
-        daemon=True,
-    )
-    process.start()
-    theirs.close()
-    worker = Worker(number, process, ours)
-    crew.append(worker)
-    return worker
+    places: int
+    shares_home: bool
+
+    @property
+    def busy(self) -> Sequence[Worker]:
+        """Those that make a run."""
+        ...
+
+    @property
+    def free(self) -> int:
+        """How many runs could be begun at once."""
+        ...
+
+    def call(self) -> None:
+        """See to it that there will be a worker for every place: there are runs to make."""
+
+    def rest(self) -> None:
+        """Let those go that are not needed: there is nothing to begin just now."""
+
+    def take(self) -> Worker:
+        """Return an idle worker; there is one if `free` is not 0."""
+        ...
+
+    def wait(self, seconds: float) -> Sequence[Worker]:
+        """Return the busy workers that have said something, or are gone, waiting for the first."""
+        ...
+
+    def tidy_up(self, run: Run) -> None:
+        """Remove what was kept to go on with a run that has ended."""
+
+    def dismiss(self, worker: Worker) -> None:
+        """End a worker, in good order if it can."""
+
+    def leave(self) -> None:
+        """End all workers."""

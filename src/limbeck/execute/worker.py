@@ -7,12 +7,12 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import torch
 from transformers.utils.logging import disable_progress_bar
@@ -73,19 +73,41 @@ class Answer:
     go_on: bool
 
 
+@dataclass(frozen=True)
+class Lost:
+    """The machine of a worker is gone: its run is to be made elsewhere, as nobody made it."""
+
+    message: str
+
+
 Message: TypeAlias = Began | Reported | Sampled | Outcome
 """What a worker says; an outcome ends its task."""
 
 
-class _PipeReporter(Reporter):
+class Line(Protocol):
+    """What connects a worker with the search; a `Connection` is one."""
+
+    def send(self, message: Message, /) -> None:
+        """Say something to the search."""
+
+    def poll(self) -> bool:
+        """Whether the search has said something."""
+        ...
+
+    def recv(self) -> Task | Answer:
+        """Return what the search says, waiting for it."""
+        ...
+
+
+class _LineReporter(Reporter):
     """Passes what training reports on to the search."""
 
-    def __init__(self, connection: "Connection[Message, Task | Answer]") -> None:
-        self._connection = connection
+    def __init__(self, line: Line) -> None:
+        self._line = line
 
     @override
     def begin(self, step: int, total_steps: int, epoch_steps: int) -> None:
-        self._connection.send(Began(step, total_steps, epoch_steps))
+        self._line.send(Began(step, total_steps, epoch_steps))
 
     @override
     def report(self, step: int, values: Mapping[str, float], *, seconds: float) -> None:
@@ -94,17 +116,17 @@ class _PipeReporter(Reporter):
             for metric, value in values.items()
         )
         scored = "loss" not in values
-        self._connection.send(Reported(points, scored))
-        if (scored or self._connection.poll()) and not self._may_go_on():
+        self._line.send(Reported(points, scored))
+        if (scored or self._line.poll()) and not self._may_go_on():
             raise StoppedError(f"the search ends this run at step {step}")
 
     def needs_all(self, forecasts: Mapping[str, Forecast]) -> bool:
         """Ask whether a student has to answer all questions; see `limbeck.objective.Objective`."""
-        self._connection.send(Sampled(forecasts))
+        self._line.send(Sampled(forecasts))
         return self._may_go_on()
 
     def _may_go_on(self) -> bool:
-        answer = self._connection.recv()
+        answer = self._line.recv()
         assert isinstance(answer, Answer), "a new task comes after the outcome of the last one"
         return answer.go_on
 
@@ -131,24 +153,40 @@ def work(
         torch.cuda.set_device(number % torch.cuda.device_count())
     disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers'
     objective = Objective(config, home)
-    reporter = _PipeReporter(connection)
     while True:
         try:
             task = connection.recv()
         except EOFError:
             return
-        if isinstance(task, Answer):  # It came unasked, when the run had just ended.
-            continue
-        try:
-            _log_to(task.folder / "log.txt")
-            outcome = objective(
-                task.parameters, task.folder, reporter, needs_all=reporter.needs_all
-            )
-        except Exception as error:
-            traceback.print_exc()
-            connection.send(_failed(error, task.folder))
-            raise SystemExit(1) from error
-        connection.send(with_artifacts(outcome, task.folder, config))
+        # An answer came unasked, when the run had just ended.
+        if isinstance(task, Task) and not make(lambda: objective, task, connection):
+            raise SystemExit(1)
+
+
+def make(objective: Callable[[], Objective], task: Task, line: Line) -> bool:
+    """Carry out one task, and say how it ended.
+
+    What is printed from now on goes to a file in the folder of the run.
+
+    Args:
+        objective: Returns what carries it out.
+        task: What is asked for.
+        line: Connects with the search.
+
+    Returns:
+        Whether this process may carry out another; not after a task that raised.
+    """
+    reporter = _LineReporter(line)
+    try:
+        _log_to(task.folder / "log.txt")
+        carry_out = objective()
+        outcome = carry_out(task.parameters, task.folder, reporter, needs_all=reporter.needs_all)
+    except Exception as error:  # noqa: BLE001  # Whatever it is, the search decides what follows.
+        traceback.print_exc()
+        line.send(_failed(error, task.folder))
+        return False
+    line.send(with_artifacts(outcome, task.folder, carry_out.config))
+    return True
 
 
 def _failed(error: Exception, folder: Path) -> Outcome:
