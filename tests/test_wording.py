@@ -3,7 +3,7 @@
 import pytest
 
 from limbeck.metrics import Goal, Metric
-from limbeck.wording import format_value
+from limbeck.wording import format_value, p_text
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,12 @@ def test_values_are_written_with_their_errors_in_the_same_unit(
 ) -> None:
     metric = Metric(name="some", goal=Goal.MAXIMIZE, unit=unit)
     assert format_value(value, metric, error) == text
+
+
+def test_p_values_are_written_with_two_digits() -> None:
+    assert [p_text(p) for p in (0.0004, 0.00312, 0.5, 1.0)] == [
+        "< 0.001",
+        "= 0.0031",
+        "= 0.5",
+        "= 1",
+    ]

@@ -28,3 +28,8 @@ def format_value(value: float, metric: Metric, error: float | None = None) -> st
 def short_value(value: object) -> str:
     """Return a parameter's value with three digits."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def p_text(p_value: float) -> str:
+    """Return a p-value as it is written after the letter: ``= 0.034``, or ``< 0.001``."""
+    return "< 0.001" if p_value < 0.001 else f"= {p_value:.2g}"

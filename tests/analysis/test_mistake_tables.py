@@ -17,7 +17,6 @@ from limbeck.analysis.mistake_tables import (
     compare_by,
     groups_by,
     overall,
-    p_text,
     worst_first,
 )
 from limbeck.analysis.mistakes import Answers, Examination, Outcome, examine
@@ -162,7 +161,3 @@ def test_groups_are_chosen_by_name_in_any_writing() -> None:
 def test_an_unknown_group_is_named_with_the_nearest() -> None:
     with pytest.raises(NotFoundError, match="no question of 'Rhin'; did you mean 'Rhine'"):
         chosen([group("Rhine", 1, 1)], ["Rhin"])
-
-
-def test_p_values_are_written_with_three_digits() -> None:
-    assert [p_text(value) for value in (1.0, 0.0344, 0.0009)] == ["= 1.000", "= 0.034", "< 0.001"]

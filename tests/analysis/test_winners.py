@@ -18,7 +18,6 @@ from limbeck.analysis.winners import (
     holm,
     in_words,
     leading_score,
-    p_text,
     sentence,
 )
 from limbeck.metrics import Goal, Metric, Role
@@ -165,15 +164,6 @@ def test_sentence_of_a_parameter_that_no_winner_has() -> None:
 def test_baseline_without_a_score_is_said_to_have_none() -> None:
     found = find_winners(make([ALPHA], [({"alpha": 0.1}, 40.0)], state=RunState.FAILED))
     assert "the baseline's exact (it has none)" in in_words(found)[0]
-
-
-def test_p_values_are_written_with_two_digits() -> None:
-    assert [p_text(p) for p in (0.0004, 0.00312, 0.5, 1.0)] == [
-        "p < 0.001",
-        "p = 0.0031",
-        "p = 0.5",
-        "p = 1",
-    ]
 
 
 def test_holm_on_the_worked_example() -> None:

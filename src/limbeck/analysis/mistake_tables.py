@@ -171,11 +171,6 @@ def chosen(groups: Sequence[Group], names: Sequence[str]) -> tuple[Group, ...]:
     return tuple(picked.values())
 
 
-def p_text(p_value: float) -> str:
-    """Return a p value as it is written after the letter: ``= 0.034``, or ``< 0.001``."""
-    return "< 0.001" if p_value < 0.001 else f"= {p_value:.3f}"
-
-
 def _key(name: str) -> str:
     return " ".join(name.casefold().replace("_", " ").split())
 

@@ -13,7 +13,7 @@ from limbeck.analysis.results import StudyResults
 from limbeck.metrics import Metric
 from limbeck.runs import Run
 from limbeck.space import Choice, Parameter, Value
-from limbeck.wording import format_value, short_value
+from limbeck.wording import format_value, p_text, short_value
 
 FEWEST = 5
 """Runs that each of the two groups needs before anything is said about a parameter."""
@@ -184,7 +184,7 @@ def sentence(trait: Trait) -> str:
     ``alpha_ce: winners near 0.8 (0.72 to 0.91, n = 12) against 0.48 of all (n = 69), p = 0.003.``
     """
     name = trait.parameter.name
-    p = "" if trait.p_value is None else f", {p_text(trait.p_value)}"
+    p = "" if trait.p_value is None else f", p {p_text(trait.p_value)}"
     match trait.winners, trait.everyone:
         case Spread() as winners, Spread() as everyone:
             quartiles = f"{_number(winners.low)} to {_number(winners.high)}"
@@ -204,11 +204,6 @@ def sentence(trait: Trait) -> str:
             )
         case _:
             return f"{name}: no winner has it."
-
-
-def p_text(p_value: float) -> str:
-    """Return a p-value with two digits, very small ones as ``p < 0.001``."""
-    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.2g}"
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -24,10 +24,10 @@ from limbeck.analysis.mistake_tables import (
     compare_by,
     groups_by,
     overall,
-    p_text,
 )
 from limbeck.analysis.mistakes import Examination, Outcome
 from limbeck.tasks.question_answering.mistakes import KINDS, Kind
+from limbeck.wording import p_text
 
 _T = TypeVar("_T", Group, Comparison)
 

@@ -18,9 +18,10 @@ from limbeck.analysis.figures.style import (
     plain,
 )
 from limbeck.analysis.results import StudyResults
-from limbeck.analysis.winners import Rule, Trait, Winners, find_winners, p_text
+from limbeck.analysis.winners import Rule, Trait, Winners, find_winners
 from limbeck.runs import Run
 from limbeck.space import Parameter
+from limbeck.wording import p_text
 
 BINS = 10
 """Bars of a number that has more values than fit one by one."""
@@ -202,7 +203,7 @@ def _heading(trait: Trait) -> str:
     name = plain(trait.parameter.name, limit=26)
     if trait.p_value is None:
         return name
-    p = p_text(trait.p_value)
+    p = f"p {p_text(trait.p_value)}"
     return f"<b>{name}</b>, {p}" if trait.differs else f"{name}, {p}"
 
 
