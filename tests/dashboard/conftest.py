@@ -1,15 +1,13 @@
 """A dashboard to ask, in the process of the tests or with a browser."""
 
-import os
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 
 import pytest
 from flask.testing import FlaskClient
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 from waitress import create_server
 
 from limbeck.dashboard.app import create_app
@@ -18,17 +16,6 @@ from limbeck.dashboard.security import Access
 from limbeck.dashboard.site import Site
 from limbeck.store import Store
 from tests.dashboard.studied import Studied, write_studied
-
-# Chromium draws parallel coordinates with WebGL, here without a graphics card.
-BROWSER_OPTIONS = ["--no-sandbox", "--ignore-gpu-blocklist", "--use-angle=swiftshader"]
-
-Serve = Callable[..., str]
-
-
-@pytest.fixture(scope="session")
-def studied(tmp_path_factory: pytest.TempPathFactory) -> Studied:
-    """A study that tests only read."""
-    return write_studied(tmp_path_factory.mktemp("studied"))
 
 
 @pytest.fixture
@@ -69,18 +56,6 @@ def url(studied: Studied) -> Iterator[str]:
     """Address of a read-only dashboard of `studied`."""
     with serving(studied, Access()) as address:
         yield address
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Headless Chromium; tests that need it skip where there is none."""
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        if os.environ.get("LIMBECK_REQUIRE_BROWSER"):
-            pytest.fail("Chromium must be installed in this run")
-        pytest.skip("needs Chromium")
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=chromium, args=BROWSER_OPTIONS)
 
 
 @pytest.fixture

@@ -113,6 +113,7 @@ def ask(
     """
     from dataclasses import asdict
 
+    from limbeck.export.answering import answering_folder
     from limbeck.export.source import find_source
 
     text = _context(context, context_file)
@@ -120,7 +121,7 @@ def ask(
         raise ConfigError("question and context must not be empty; give both")
     with open_store(Home(home), store_url) as store:
         source = find_source(store, study or latest_study(store), number)
-    folder = _answering_folder(source, Home(home))
+    folder = answering_folder(source, Home(home), say=_say)
     answer = _answer(folder, question, text, n_best=n_best, threshold=threshold)
     print_json(asdict(answer)) if as_json else _print_answer(answer)
 
@@ -282,22 +283,6 @@ def _context(context: str | None, file: Path | None) -> str:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"--context-file must be a text in UTF-8, but {error}") from error
-
-
-def _answering_folder(source: "Source", home: Home) -> Path:
-    """Return the ONNX export of a run's student, made if it is not in the cache."""
-    folder = home.cache / f"answering-{source.weights.sha256[:24]}"
-    if not folder.is_dir():
-        from transformers.utils.logging import disable_progress_bar
-
-        from limbeck.export.exporting import write_answering
-        from limbeck.files import whole_folder
-
-        disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers'
-        _say(f"exporting run {source.run.number} to ONNX, once")
-        with whole_folder(folder) as unfinished:
-            write_answering(source, unfinished)
-    return folder
 
 
 def _answer(

@@ -8,6 +8,7 @@ from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_u
 from dash.development.base_component import Component
 from werkzeug.exceptions import NotFound
 
+from limbeck.dashboard import downloads
 from limbeck.dashboard.components import notice
 from limbeck.dashboard.pages import PAGES
 from limbeck.dashboard.security import protect
@@ -33,6 +34,7 @@ def create_app(site: Site) -> Dash:
     _register_shell(app, site)
     for page in PAGES.values():
         page.register(app, site)
+    downloads.register(app, site)
     protect(app, site.access)
     return app
 

@@ -86,7 +86,11 @@ def graph(name: str, figure: go.Figure | None = None, *, height: int = 420) -> C
         figure=empty_figure("…") if figure is None else figure,
         responsive=True,
         style={"height": f"{height}px"},
-        config={"displaylogo": False, "toImageButtonOptions": {"format": "svg"}},
+        config={
+            "displaylogo": False,
+            "modeBarButtonsToRemove": ["sendChartToCloud"],
+            "toImageButtonOptions": {"format": "svg"},
+        },
     )
 
 

@@ -137,23 +137,6 @@ def check_folder(folder: Path) -> None:
         )
 
 
-def write_answering(source: Source, folder: Path, *, int8: bool = False) -> None:
-    """Write what `limbeck.answer` needs, and nothing else.
-
-    Args:
-        source: The run.
-        folder: Where to write.
-        int8: Whether to quantize.
-
-    Raises:
-        ConfigError: If a package is missing.
-        DataError: If the student is gone.
-        ModelError: If it cannot be read.
-    """
-    with source.student() as student:
-        _write_onnx(student, folder, source, int8=int8)
-
-
 def onnx_module() -> ModuleType:
     """Return `limbeck.export.onnx`.
 

@@ -94,6 +94,11 @@ class Database:
     ) -> None:
         self.close()
 
+    @property
+    def url(self) -> str:
+        """Where the database is, with the password if it needs one: for our own processes alone."""
+        return self._url.render_as_string(hide_password=False)
+
     def close(self) -> None:
         """Close the connections."""
         self._engine.dispose()

@@ -2,7 +2,15 @@
 
 from collections.abc import Mapping
 
-from limbeck.dashboard.pages import studies
+from limbeck.dashboard.pages import ask, compare, mistakes, queue, run, studies, study
 from limbeck.dashboard.site import Page
 
-PAGES: Mapping[str, Page] = {"studies": studies}
+PAGES: Mapping[str, Page] = {
+    "studies": studies,
+    "study": study,
+    "run": run,
+    "compare": compare,
+    "mistakes": mistakes,
+    "ask": ask,
+    "queue": queue,
+}
