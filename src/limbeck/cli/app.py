@@ -7,7 +7,20 @@ from typing import TextIO
 
 import typer
 
-from limbeck.cli import disk, looking, making, managing, optuna, store
+from limbeck.cli import (
+    comparing,
+    dashboard,
+    disk,
+    exporting,
+    importance,
+    looking,
+    making,
+    managing,
+    mistakes,
+    optuna,
+    reporting,
+    store,
+)
 from limbeck.errors import ArchitectureError, InputError, LimbeckError, LimbeckWarning
 
 app = typer.Typer(
@@ -21,7 +34,13 @@ app = typer.Typer(
 )
 app.add_typer(making.app)
 app.add_typer(looking.app)
+app.add_typer(comparing.app)
+app.add_typer(importance.app)
+app.add_typer(mistakes.app)
+app.add_typer(reporting.app)
+app.add_typer(dashboard.app)
 app.add_typer(managing.app)
+app.add_typer(exporting.app)
 app.add_typer(disk.app)
 app.add_typer(optuna.app, name="optuna")
 app.add_typer(store.app, name="store")

@@ -23,7 +23,7 @@ from limbeck.errors import ConfigError
 from limbeck.home import Home
 
 if TYPE_CHECKING:
-    from limbeck.store import Store
+    pass
 
 app = typer.Typer()
 
@@ -111,7 +111,12 @@ def frontier(
             print_frontier(runs, config.metrics, control=find_control(runs, config))
             print_picks(picks)
         if picture is not None and picture.suffix == ".html":
-            _write_page(store, name, Home(home), picture)
+            from limbeck.analysis.figures.frontier import frontier as draw_frontier
+            from limbeck.analysis.figures.saving import save_figure
+            from limbeck.analysis.results import load_results
+
+            save_figure(draw_frontier(load_results(store, name, home=Home(home))), picture)
+            print(f"Figure: {picture}", file=sys.stderr)
         elif picture is not None:
             draw(store, name, picture)
 
@@ -129,18 +134,6 @@ def _check_output(path: Path | None) -> None:
     if path.is_dir():
         raise ConfigError(f"a figure needs a file's name, but {path} is a folder; name another")
     make_folder(path.parent, "--output")
-
-
-def _write_page(store: "Store", name: str, home: Home, path: Path) -> None:
-    """Write a study's frontier as a page that needs no network."""
-    from limbeck.analysis.figures.frontier import frontier as draw_frontier
-    from limbeck.analysis.results import load_results
-    from limbeck.files import whole_file
-
-    figure = draw_frontier(load_results(store, name, home=home))
-    with whole_file(path) as unfinished:
-        figure.write_html(unfinished, include_plotlyjs=True)
-    print(f"Figure: {path}", file=sys.stderr)
 
 
 @app.command(epilog="Example: limbeck data -o runs.csv")

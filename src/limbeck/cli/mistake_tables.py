@@ -15,7 +15,6 @@ from limbeck.analysis.mistake_tables import (
     compare_by,
     groups_by,
     overall,
-    p_text,
 )
 from limbeck.analysis.mistakes import AnsweredQuestion, Examination, Outcome
 from limbeck.cli.tables import OUT, Facts, new_table
@@ -23,6 +22,7 @@ from limbeck.files import whole_file
 from limbeck.tasks.question_answering.excerpts import Role
 from limbeck.tasks.question_answering.mistakes import KINDS, WRONG_KINDS
 from limbeck.tasks.question_answering.traits import TRAITS
+from limbeck.wording import p_text
 
 _STYLES = {
     Role.CONTEXT: "",
