@@ -28,6 +28,9 @@ from limbeck.study import Study, enter, this_process
 from tests.test_objective import Listener
 from tests.tiny import write_tiny_study
 
+# A cluster of several nodes takes a while to come up on two cores.
+pytestmark = pytest.mark.timeout(400)
+
 RUNS = 6
 MEMORY: dict[str, Any] = {"object_store_memory": 80_000_000}
 STUDY: dict[str, object] = {
