@@ -30,16 +30,17 @@ def serve(site: Site, *, host: str, port: int, ready: Callable[[str], None]) -> 
     """
     if site.access.token is None and not is_loopback(host):
         raise ConfigError(f"a dashboard that others reach needs a token, but {host} has none")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        server = create_server(
-            create_app(site).server, host=host, port=port, threads=_THREADS, ident=None
-        )
-    except (OSError, socket.gaierror, ValueError) as error:
+        listening = socket.create_server((host, port), family=family)
+    except OSError as error:
         raise ConfigError(
-            f"the dashboard must listen at {host}:{port}, but: {error}; choose another --port or "
-            "--host"
+            f"the dashboard must listen at {host}:{port}, but: {error.strerror}; choose another "
+            "--port or --host"
         ) from error
+    app = create_app(site).server
+    server = create_server(app, sockets=[listening], threads=_THREADS, ident=None)
     query = "" if site.access.token is None else "?" + urlencode({"token": site.access.token})
     name = f"[{host}]" if ":" in host else host
-    ready(f"http://{name}:{server.effective_port}/{query}")
+    ready(f"http://{name}:{listening.getsockname()[1]}/{query}")
     server.run()
