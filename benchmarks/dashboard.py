@@ -33,7 +33,8 @@ TARGETS = {"first_view_s": 2.0, "brush_ms": 300.0, "server_mb": 500.0, "visitors
 
 DRAWN = """() => {
     const plot = document.querySelector("#study-frontier .js-plotly-plot");
-    return plot && plot.data && plot.data.length > 1 && document.querySelector("#study-statistics dd");
+    const drawn = plot && plot.data && plot.data.length > 1;
+    return drawn && document.querySelector("#study-statistics dd");
 }"""
 WATCH_BRUSH = """() => {
     const note = document.querySelector("#study-runs-note");
@@ -41,7 +42,8 @@ WATCH_BRUSH = """() => {
     window.brushed = new Promise((done) => {
         const look = () => {
             if (note.textContent === before) { requestAnimationFrame(look); return; }
-            requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now() - window.up)));
+            const end = () => done(performance.now() - window.up);
+            requestAnimationFrame(() => requestAnimationFrame(end));
         };
         document.addEventListener("mouseup", () => {
             window.up = performance.now();
@@ -94,7 +96,7 @@ def _in_browser(url: str) -> dict[str, object]:
         warm = _first_view(page, url)
         requests = [(address, body) for address, body in sent if not address.startswith("blob:")]
         page.wait_for_selector("#study-runs .ag-row")
-        page.wait_for_load_state("networkidle")
+        page.wait_for_selector("#study-parallel .axis-brush")
         brushes = [_brush(page, number) for number in range(BRUSHES)]
         browser.close()
     print(f"first view {cold:.2f} s, again {warm:.2f} s; brushes {brushes} ms")
@@ -119,13 +121,14 @@ def _brush(page: Page, number: int) -> int:
     area.scroll_into_view_if_needed()
     box = area.bounding_box()
     assert box is not None
-    x, y = box["x"] + box["width"] * (0.1 + 0.1 * number), box["y"] + box["height"] * 0.3
-    page.mouse.move(x, y)
+    left, top = box["x"] + 0.02 * box["width"], box["y"] + 0.02 * box["height"]
+    page.mouse.move(left, top)
     page.mouse.down()
-    page.mouse.move(x + 200, y + 150, steps=5)
+    page.mouse.move(left + (0.3 + 0.12 * number) * box["width"], top + 0.9 * box["height"], steps=5)
     page.evaluate(WATCH_BRUSH)
     page.mouse.up()
-    return round(page.evaluate("() => window.brushed"))
+    gone = "new Promise((done) => setTimeout(() => done(10_000), 10_000))"
+    return round(page.evaluate(f"() => Promise.race([window.brushed, {gone}])"))
 
 
 def _megabytes(process: subprocess.Popen[str]) -> float:
