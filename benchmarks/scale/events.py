@@ -19,13 +19,13 @@ from limbeck.runs import Run
 
 MEASURED = Path(__file__).parents[1] / "early_stopping" / "runs.csv"
 QUASIRANDOM_SECONDS = 0.02
-"""Of a suggestion as long as no result is there: measured, with the store's transaction."""
+"""Of a suggestion as long as no result is there: rough, from logs of single searches, with the store's transaction."""
 
 HIRE_SECONDS = 15.0
-"""Until a worker on Ray takes its first run: measured."""
+"""Until a worker on Ray takes its first run: rough, from logs of single searches."""
 
 BEGIN_SECONDS = 0.3
-"""Until an idle worker begins its next run: measured, rounded up."""
+"""Until an idle worker begins its next run: rough, from logs of single searches, rounded up."""
 
 
 class Chooser(Protocol):
