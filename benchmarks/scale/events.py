@@ -19,7 +19,7 @@ from limbeck.runs import Run
 
 MEASURED = Path(__file__).parents[1] / "early_stopping" / "runs.csv"
 QUASIRANDOM_SECONDS = 0.02
-"""Of a suggestion as long as no result is there: rough, from logs of single searches, with the store's transaction."""
+"""Of a suggestion while there is no result, with the store: rough, from logs of single searches."""
 
 HIRE_SECONDS = 15.0
 """Until a worker on Ray takes its first run: rough, from logs of single searches."""
