@@ -287,7 +287,7 @@ def test_what_brings_runs_to_the_frontier_is_the_recipe_not_the_size() -> None:
 
 
 def test_of_very_many_runs_some_are_drawn() -> None:
-    study = sampled_study(unit_parameters(2), lambda point: float(point["x0"]), n=1100)
+    study = sampled_study(unit_parameters(2), lambda point: float(point["x0"]), n=2048)
     found = forest_importances(study, "score")
     assert found.n == 1024
     assert found.parameters[0].parameter == "x0"
