@@ -3,7 +3,7 @@
 import pytest
 
 from limbeck.metrics import Goal, Metric
-from limbeck.wording import format_value, p_text
+from limbeck.wording import duration, format_value, p_text
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,12 @@ def test_p_values_are_written_with_two_digits() -> None:
         "= 0.5",
         "= 1",
     ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (59, "59 s"), (60, "1 min"), (3_599, "1 h 0 min"), (12_000, "3 h 20 min"),
+     (90_000, "1 d 1 h")],
+)  # fmt: skip
+def test_durations_have_two_units(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

@@ -33,3 +33,14 @@ def short_value(value: object) -> str:
 def p_text(p_value: float) -> str:
     """Return a p-value as it is written after the letter: ``= 0.034``, or ``< 0.001``."""
     return "< 0.001" if p_value < 0.001 else f"= {p_value:.2g}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in its two largest units: ``3 h 20 min``."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

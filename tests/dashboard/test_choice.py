@@ -2,7 +2,7 @@
 
 import pytest
 
-from limbeck.dashboard.pages.compare.choice import options, read_runs, spread
+from limbeck.dashboard.choice import options, read_runs, spread
 from limbeck.errors import InputError
 from tests.dashboard.studied import FAILED, STUDY, Studied
 

@@ -8,7 +8,7 @@ from playwright.sync_api import Locator, Page, expect
 from limbeck.analysis.mistake_tables import compare
 from limbeck.analysis.mistakes import Outcome, examine, run_answers
 from limbeck.analysis.picks import make_picks
-from limbeck.dashboard.pages.compare.choice import spread
+from limbeck.dashboard.choice import spread
 from limbeck.questions import Questions
 from tests.dashboard.studied import FAILED, STUDY, Studied
 from tests.dashboard.test_run import LONG, shoot

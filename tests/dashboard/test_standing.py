@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from limbeck.dashboard.pages.study.choices import read_choices
-from limbeck.dashboard.pages.study.standing import duration, read_limits, seconds_left
+from limbeck.dashboard.pages.study.standing import read_limits, seconds_left
 from limbeck.dashboard.pages.study.table import column_definitions, rows_of
 from limbeck.errors import ConfigError
 from limbeck.store import Progress
@@ -44,15 +44,6 @@ def test_time_left_counts_what_is_to_come_and_what_is_running(studied: Studied) 
     )
     assert seconds_left(results, record, [], NOW) is None
     assert seconds_left(replace(results, runs=()), record, [one], NOW) is None
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0 s"), (59, "59 s"), (60, "1 min"), (3_599, "1 h 0 min"), (12_000, "3 h 20 min"),
-     (90_000, "1 d 1 h")],
-)  # fmt: skip
-def test_durations_have_two_units(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
 
 
 def test_limits_are_separated_by_commas(studied: Studied) -> None:

@@ -17,15 +17,11 @@ from limbeck.artifacts import fault_of
 from limbeck.config import load_config
 from limbeck.errors import ConfigError, StoreError
 from limbeck.execute import ray as on_ray
-from limbeck.execute.local import search
 from limbeck.frontier import frontier
 from limbeck.home import Home
-from limbeck.objective import Objective
-from limbeck.optimize.configured import make_sampler
 from limbeck.runs import Run, RunState
 from limbeck.store import Store
-from limbeck.study import Study, enter, this_process
-from tests.test_objective import Listener
+from tests.execute.test_local import run_search
 from tests.tiny import write_tiny_study
 
 # A cluster of several nodes takes a while to come up on two cores.
@@ -33,7 +29,7 @@ pytestmark = pytest.mark.timeout(400)
 
 RUNS = 6
 MEMORY: dict[str, Any] = {"object_store_memory": 80_000_000}
-STUDY: dict[str, object] = {
+STUDY: dict[str, Any] = {
     "recipe": {"epochs": 30.0},
     "training": {"evaluate_every": 50, "checkpoint_every": 10},
     "optimizer": {"sampler": "quasirandom"},
@@ -105,34 +101,6 @@ def has_lost_one(folder: Path) -> bool:
         return any(event.kind == "lost-worker" for event in store.events("tiny"))
 
 
-def search_here(folder: Path) -> tuple[Run, ...]:
-    """Make the same study with the workers of this machine."""
-    config = load_config(write_tiny_study(folder, **STUDY))
-    objective = Objective(config, Home(folder / "home"))
-    objective.prepare(Listener())
-    with Store(objective.home.store_url) as store:
-        enter(store, config, runs=RUNS)
-        study = Study(
-            store=store,
-            name="tiny",
-            space=objective.space,
-            sampler=make_sampler(
-                config.file.optimizer,
-                objective.space,
-                config.metrics,
-                known=objective.known,
-                baseline=objective.baseline,
-                seed=config.file.seed,
-                budget=RUNS,
-            ),
-            known=objective.known,
-            owner=this_process(),
-            retries=0,
-        )
-        search(study, config, objective.home, workers=2, watch=len)
-        return study.runs
-
-
 def results(runs: tuple[Run, ...]) -> dict[str, dict[str, float]]:
     """Return what the runs came to, by their parameters."""
     names = ("exact", "f1", "num_parameters")
@@ -170,7 +138,7 @@ def test_nodes_go_and_come_and_the_search_is_killed_but_nothing_is_lost_or_done_
     assert [run.failures for run in runs] == [0] * RUNS
     assert len(before) >= 3
     metrics = load_config(tmp_path / "study.toml").metrics
-    here = search_here(tmp_path / "here")
+    here = run_search(tmp_path / "here", runs=RUNS, workers=2, **STUDY)
     assert results(runs) == results(here)
     assert results(frontier(runs, metrics)) == results(frontier(here, metrics))
 

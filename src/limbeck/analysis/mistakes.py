@@ -372,4 +372,9 @@ def _kinds(graded: GradedAnswers) -> list[Kind]:
 
 def has_answers(run: Run) -> bool:
     """Whether a run has left its answers."""
-    return any(artifact.name == PREDICTIONS for artifact in run.artifacts)
+    return bool(answers_digest(run))
+
+
+def answers_digest(run: Run) -> str:
+    """Return the digest of a run's answers; empty if it has left none."""
+    return next((left.sha256 for left in run.artifacts if left.name == PREDICTIONS), "")

@@ -61,14 +61,15 @@ class Compared:
         return None if self.error is None else Z_95 * self.error
 
     @property
-    def text(self) -> str:
-        """The difference for people, a cost's in percent: ``+1.25 ± 2.10``, ``-22.47 %``."""
-        if self.difference.relative is None:
-            margin = f" ± {self.margin:.2f}" if self.margin else ""
-            return f"{self.difference.absolute:+.2f}{margin}"
-        baseline = abs(self.difference.value - self.difference.absolute)
-        margin = f" ± {100 * self.margin / baseline:.2f}" if self.margin else ""
-        return f"{self.difference.relative:+.2f}{margin} %"
+    def texts(self) -> tuple[str, str]:
+        """The pick's value and the difference, a cost's in percent: ``+1.25 ± 2.10``."""
+        difference = self.difference
+        scale, unit, change = 1.0, "", difference.absolute
+        if difference.relative is not None:
+            scale = 100 / abs(difference.value - difference.absolute)
+            unit, change = " %", difference.relative
+        margin = f" ± {scale * self.margin:.2f}" if self.margin else ""
+        return format_value(difference.value, difference.metric), f"{change:+.2f}{margin}{unit}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +90,19 @@ class Pick:
     run: Run | None = None
     compared: tuple[Compared, ...] = ()
     missing: str = ""
+
+    def cells(self, names: Iterable[str]) -> list[str]:
+        """Return its value and its difference from the baseline, for people, in each metric.
+
+        Args:
+            names: Of the metrics; one that it is not compared in has two empty texts.
+        """
+        compared = {each.difference.metric.name: each for each in self.compared}
+        return [
+            text
+            for name in names
+            for text in (compared[name].texts if name in compared else ("", ""))
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from limbeck.analysis.picks import Compared, Pick
+from limbeck.analysis.picks import Pick
 from limbeck.cli.tables import OUT, Facts, new_table
-from limbeck.wording import format_value
 
 
 def print_picks(picks: Sequence[Pick]) -> None:
@@ -15,9 +14,8 @@ def print_picks(picks: Sequence[Pick]) -> None:
     headings = [heading for name in names for heading in (name, "vs baseline")]
     table = new_table("pick", "run", *headings)
     for pick in picks:
-        compared = {each.difference.metric.name: each for each in pick.compared}
-        cells = [cell for name in names for cell in _cells(compared.get(name))]
-        table.add_row(pick.name, "none" if pick.run is None else str(pick.run.number), *cells)
+        number = "none" if pick.run is None else str(pick.run.number)
+        table.add_row(pick.name, number, *pick.cells(names))
     OUT.print(table)
     for pick in picks:
         text = f"{pick.missing[:1].upper()}{pick.missing[1:]}." if pick.missing else pick.rule
@@ -51,11 +49,3 @@ def picks_facts(picks: Sequence[Pick]) -> list[Facts]:
         }
         for pick in picks
     ]
-
-
-def _cells(compared: Compared | None) -> tuple[str, str]:
-    """Return a value and its difference from the baseline, a cost's in percent."""
-    if compared is None:
-        return "", ""
-    difference = compared.difference
-    return format_value(difference.value, difference.metric), compared.text

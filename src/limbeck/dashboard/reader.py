@@ -3,13 +3,17 @@
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from itertools import takewhile
 from threading import Lock
 
 from limbeck.analysis.results import StudyResults, load_results
+from limbeck.errors import NotFoundError
 from limbeck.home import Home
+from limbeck.questions import Questions
 from limbeck.runs import Run
 from limbeck.store import Store, StudyRecord
+from limbeck.tasks.question_answering.dataset import QuestionSet
 
 _KEPT = 8
 """So many studies are kept in memory: those last looked at."""
@@ -43,6 +47,7 @@ class Reader:
         self.home = home
         self._seen: OrderedDict[str, _Seen] = OrderedDict()
         self._lock = Lock()
+        self._questions = lru_cache(maxsize=2)(self._read_questions)
 
     def studies(self) -> tuple[StudyRecord, ...]:
         """Return all studies, the oldest first."""
@@ -72,6 +77,21 @@ class Reader:
                     self._seen.popitem(last=False)
             self._seen.move_to_end(study)
         return seen.results
+
+    def questions(self, study: str) -> QuestionSet:
+        """Return the questions that score a study's runs; those of the last two studies are kept.
+
+        Raises:
+            NotFoundError: If there is no such study, or it has no study file.
+            DataError: If they cannot be read.
+        """
+        return self._questions(study, self.store.study(study).config)
+
+    def _read_questions(self, study: str, _text: str) -> QuestionSet:
+        config = self.results(study).config
+        if config is None:
+            raise NotFoundError(f"study {study!r} has no study file, and so no questions")
+        return Questions(config).scored
 
     def _read(self, study: str, pulse: str, seen: _Seen | None) -> _Seen:
         """Read a study; runs that had ended when it was last read are not read again."""

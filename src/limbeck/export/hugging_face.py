@@ -16,7 +16,7 @@ from transformers import (
 from transformers.initialization import no_init_weights
 
 from limbeck.students import modeling
-from limbeck.students.loading import load_teacher, load_tokenizer
+from limbeck.students.loading import CONFIG_FIELDS, load_teacher, load_tokenizer
 from limbeck.students.modeling import SlimBertConfig, SlimBertForQuestionAnswering
 
 CODE = "modeling_slim_bert.py"
@@ -25,21 +25,7 @@ _AUTO_MAP = {
     "AutoConfig": f"{Path(CODE).stem}.{SlimBertConfig.__name__}",
     "AutoModelForQuestionAnswering": f"{Path(CODE).stem}.{SlimBertForQuestionAnswering.__name__}",
 }
-_SHARED = (
-    "attention_probs_dropout_prob",
-    "embedding_size",
-    "hidden_act",
-    "hidden_dropout_prob",
-    "hidden_size",
-    "initializer_range",
-    "intermediate_size",
-    "layer_norm_eps",
-    "max_position_embeddings",
-    "num_attention_heads",
-    "num_hidden_layers",
-    "pad_token_id",
-    "vocab_size",
-)
+_SHARED = tuple(name for name in CONFIG_FIELDS if name not in ("qa_dropout", "type_vocab_size"))
 _EMBEDDINGS = "bert.embeddings."
 _TYPES = f"{_EMBEDDINGS}token_type_embeddings.weight"
 _WORDS = f"{_EMBEDDINGS}word_embeddings"

@@ -37,7 +37,7 @@ _RENAMED = {
     "LayerNorm.gamma": "LayerNorm.weight",
     "LayerNorm.beta": "LayerNorm.bias",
 }
-_CONFIG_FIELDS = (
+CONFIG_FIELDS = (
     "attention_probs_dropout_prob",
     "embedding_size",
     "hidden_act",
@@ -54,6 +54,7 @@ _CONFIG_FIELDS = (
     "type_vocab_size",
     "vocab_size",
 )
+"""Fields of a BERT's configuration that a student's has, too; of the others ours are fixed."""
 _PREFIXES = ("bert.", "distilbert.", "electra.", "roberta.")
 _POSITIONS = "bert.embeddings.position_embeddings.weight"
 _TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json")
@@ -168,7 +169,7 @@ def _read(model: str) -> tuple[SlimBertConfig, dict[str, Tensor]]:
     if fields["model_type"] == SlimBertConfig.model_type:
         config = SlimBertConfig.from_dict(dict(fields))
     else:
-        config = SlimBertConfig(**{name: fields[name] for name in _CONFIG_FIELDS if name in fields})
+        config = SlimBertConfig(**{name: fields[name] for name in CONFIG_FIELDS if name in fields})
     weights = _read_weights(folder)
     if _POSITIONS in weights:
         weights[_POSITIONS] = weights[_POSITIONS][unused_positions(fields) :]

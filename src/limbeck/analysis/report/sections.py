@@ -18,7 +18,7 @@ from limbeck.analysis.figures.winners import winners_figure
 from limbeck.analysis.importance import forest_importances, importance_targets
 from limbeck.analysis.mistake_tables import compare
 from limbeck.analysis.mistakes import Examination, Outcome
-from limbeck.analysis.picks import Compared, Pick, make_picks
+from limbeck.analysis.picks import Pick, make_picks
 from limbeck.analysis.report.parts import Section, Table
 from limbeck.analysis.results import StudyResults
 from limbeck.analysis.statistics import Statistics, statistics_of
@@ -242,19 +242,9 @@ def _confirmed_table(results: StudyResults, repeats: Sequence[Run]) -> Table | N
 
 
 def _pick_row(pick: Pick, goals: Sequence[str]) -> list[str]:
-    compared = {each.difference.metric.name: each for each in pick.compared}
-    cells = [cell for name in goals for cell in _compared_cells(compared.get(name))]
     number = "none" if pick.run is None else str(pick.run.number)
     rule = f"{pick.rule} None here: {pick.missing}." if pick.missing else pick.rule
-    return [pick.name, number, *cells, rule]
-
-
-def _compared_cells(compared: Compared | None) -> tuple[str, str]:
-    if compared is None:
-        return "", ""
-    difference = compared.difference
-    value = format_value(difference.value, difference.metric)
-    return value, compared.text
+    return [pick.name, number, *pick.cells(goals), rule]
 
 
 def _is_known(results: StudyResults, name: str) -> bool:

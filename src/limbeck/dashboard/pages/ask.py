@@ -20,8 +20,8 @@ from limbeck.dashboard.answering import (
     Reply,
     check_packages,
 )
+from limbeck.dashboard.choice import numbers_in, options, text_of
 from limbeck.dashboard.components import facts, notice, panel, study_head
-from limbeck.dashboard.pages.compare.choice import numbers_in, options, text_of
 from limbeck.dashboard.run_parts import cut, with_query
 from limbeck.dashboard.site import Site, address
 from limbeck.errors import ConfigError, UnavailableError

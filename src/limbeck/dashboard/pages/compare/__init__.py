@@ -12,8 +12,7 @@ from limbeck.analysis.figures.highlight import highlight
 from limbeck.analysis.figures.mistakes import kinds_figure
 from limbeck.analysis.figures.style import Theme, empty_figure, plain
 from limbeck.analysis.picks import make_picks
-from limbeck.dashboard.components import graph, notice, panel, shown, study_head
-from limbeck.dashboard.pages.compare.choice import (
+from limbeck.dashboard.choice import (
     LEAST,
     MOST,
     numbers_in,
@@ -22,6 +21,7 @@ from limbeck.dashboard.pages.compare.choice import (
     spread,
     text_of,
 )
+from limbeck.dashboard.components import graph, notice, panel, shown, study_head
 from limbeck.dashboard.pages.compare.examined import Examined
 from limbeck.dashboard.pages.compare.tables import settings, values, won_and_lost
 from limbeck.dashboard.run_parts import (

@@ -3,13 +3,10 @@
 from collections.abc import Sequence
 from functools import lru_cache
 
-from limbeck.analysis.mistakes import PREDICTIONS, Examination, examine, run_answers
+from limbeck.analysis.mistakes import Examination, answers_digest, examine, run_answers
 from limbeck.analysis.results import StudyResults
 from limbeck.dashboard.site import Site
 from limbeck.errors import NotFoundError
-from limbeck.questions import Questions
-from limbeck.runs import Run
-from limbeck.tasks.question_answering.dataset import QuestionSet
 
 
 class Examined:
@@ -21,7 +18,6 @@ class Examined:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._questions = lru_cache(maxsize=2)(self._read_questions)
         self._graded = lru_cache(maxsize=8)(self._grade)
 
     def of(self, results: StudyResults, numbers: Sequence[int]) -> Examination:
@@ -41,16 +37,4 @@ class Examined:
         results = self._site.reader.results(study)
         home = self._site.reader.home
         answers = [run_answers(study, results.run(number), home) for number, _ in left]
-        text = self._site.reader.store.study(study).config
-        return examine(answers, self._questions(study, text))
-
-    def _read_questions(self, study: str, _text: str) -> QuestionSet:
-        config = self._site.reader.results(study).config
-        if config is None:
-            raise NotFoundError(f"study {study!r} has no study file, and so no questions")
-        return Questions(config).scored
-
-
-def answers_digest(run: Run) -> str:
-    """Return the digest of a run's answers; empty if it has left none."""
-    return next((left.sha256 for left in run.artifacts if left.name == PREDICTIONS), "")
+        return examine(answers, self._site.reader.questions(study))

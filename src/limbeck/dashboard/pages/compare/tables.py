@@ -9,10 +9,9 @@ from dash.development.base_component import Component
 from limbeck.analysis.configuration import Row as Setting
 from limbeck.analysis.configuration import configuration, setting_text
 from limbeck.analysis.mistake_tables import Comparison, compare
-from limbeck.analysis.mistakes import Examination, Outcome
+from limbeck.analysis.mistakes import Examination, Outcome, answers_digest
 from limbeck.analysis.results import StudyResults
 from limbeck.dashboard.components import notice
-from limbeck.dashboard.pages.compare.examined import answers_digest
 from limbeck.dashboard.run_parts import cut, difference_text, run_metrics, table, value_text
 from limbeck.dashboard.site import address
 from limbeck.runs import Run

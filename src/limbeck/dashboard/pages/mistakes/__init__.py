@@ -13,8 +13,8 @@ from limbeck.analysis.figures.style import Theme, empty_figure
 from limbeck.analysis.mistake_tables import groups_by, worst_first
 from limbeck.analysis.mistakes import Examination, Outcome, has_answers
 from limbeck.analysis.results import StudyResults
+from limbeck.dashboard.choice import numbers_in
 from limbeck.dashboard.components import notice, panel, shown, study_head
-from limbeck.dashboard.pages.compare.choice import numbers_in
 from limbeck.dashboard.pages.mistakes.controls import (
     LARGEST,
     WORST,

@@ -9,8 +9,8 @@ from dash.development.base_component import Component
 from limbeck.analysis.figures.mistakes import GROUPS
 from limbeck.analysis.mistakes import BASELINE, TEACHER, Outcome
 from limbeck.analysis.results import StudyResults
+from limbeck.dashboard.choice import options
 from limbeck.dashboard.components import graph, grid, panel
-from limbeck.dashboard.pages.compare.choice import options
 from limbeck.dashboard.pages.mistakes.listing import ALL, WRONG
 from limbeck.tasks.question_answering.mistakes import KINDS
 from limbeck.tasks.question_answering.traits import TRAITS

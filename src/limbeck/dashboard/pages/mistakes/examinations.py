@@ -8,17 +8,15 @@ from limbeck.analysis.mistakes import (
     TEACHER,
     Answers,
     Examination,
+    answers_digest,
     examine,
     has_answers,
     run_answers,
     teacher_answers,
 )
 from limbeck.analysis.results import StudyResults
-from limbeck.dashboard.pages.compare.examined import answers_digest
 from limbeck.dashboard.site import Site
 from limbeck.errors import ConfigError, NotFoundError
-from limbeck.questions import Questions
-from limbeck.tasks.question_answering.dataset import QuestionSet
 
 _KEPT = 6
 """Examinations in memory."""
@@ -34,7 +32,6 @@ class Examinations:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._lock = Lock()
-        self._questions = lru_cache(maxsize=2)(self._read_questions)
         self._graded = lru_cache(maxsize=_KEPT)(self._grade)
 
     def of(self, results: StudyResults, number: int, against: str) -> Examination:
@@ -60,7 +57,7 @@ class Examinations:
             return self._graded(results.name, left, text, against == TEACHER)
 
     def _grade(
-        self, study: str, left: tuple[tuple[int, str], ...], text: str, teacher_first: bool
+        self, study: str, left: tuple[tuple[int, str], ...], _text: str, teacher_first: bool
     ) -> Examination:
         results, home = self._site.reader.results(study), self._site.reader.home
         model, *others = (run_answers(study, results.run(number), home) for number, _ in left)
@@ -72,12 +69,7 @@ class Examinations:
             )
         last: list[Answers] = [teacher] if teacher else []
         order = [*last, *others] if teacher_first else [*others, *last]
-        return examine([model, *order], self._questions(study, text))
-
-    def _read_questions(self, study: str, _text: str) -> QuestionSet:
-        config = self._site.reader.results(study).config
-        assert config is not None, "checked before"
-        return Questions(config).scored
+        return examine([model, *order], self._site.reader.questions(study))
 
 
 def _others(results: StudyResults, number: int, against: str) -> list[int]:

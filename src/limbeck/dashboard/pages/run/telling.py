@@ -11,14 +11,13 @@ from limbeck.analysis.configuration import Row as Setting
 from limbeck.analysis.results import StudyResults
 from limbeck.dashboard.components import facts, notice
 from limbeck.dashboard.pages.run.files import find_file, read_environment
-from limbeck.dashboard.pages.study.standing import duration
 from limbeck.dashboard.run_parts import cut, difference_text, run_metrics, table, value_text
 from limbeck.dashboard.site import Site, address
 from limbeck.errors import InputError
 from limbeck.metrics import Goal, Metric
 from limbeck.retention import dropped_weights
 from limbeck.runs import Run, RunState
-from limbeck.wording import format_value
+from limbeck.wording import duration, format_value
 
 _SEARCHED: tuple[Group, ...] = ("searched", "given")
 _FIXED: tuple[Group, ...] = ("student", "recipe")

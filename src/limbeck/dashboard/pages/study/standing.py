@@ -7,7 +7,7 @@ from dash import Dash, Input, Output, State, dcc, html
 from dash.development.base_component import Component
 
 from limbeck.analysis.limits import Limit, parse_limit
-from limbeck.analysis.picks import Compared, Pick, make_picks
+from limbeck.analysis.picks import Pick, make_picks
 from limbeck.analysis.results import StudyResults
 from limbeck.analysis.statistics import Statistics, statistics_of
 from limbeck.dashboard.components import facts, labelled, notice
@@ -15,10 +15,10 @@ from limbeck.dashboard.pages.study.choices import metric_names
 from limbeck.dashboard.site import Site, address
 from limbeck.errors import LimbeckError
 from limbeck.frontier import Share
-from limbeck.metrics import Goal, optimized
+from limbeck.metrics import optimized
 from limbeck.runs import RunState
 from limbeck.store import Progress, StudyRecord
-from limbeck.wording import format_value
+from limbeck.wording import duration, format_value
 
 _RECENT = 50
 """Runs that ended last, whose length those to come are taken to have."""
@@ -114,17 +114,6 @@ def read_limits(text: str, results: StudyResults) -> tuple[Limit, ...]:
     )
 
 
-def duration(seconds: float) -> str:
-    """Return a time in its two largest units: ``3 h 20 min``."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
-    if days:
-        return f"{days} d {hours} h"
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
-
-
 def _standing(results: StudyResults, record: StudyRecord) -> Component:
     ended = sum(run.state.ended for run in results.runs)
     return html.Div(
@@ -202,13 +191,12 @@ def _picks(study: str, picks: Sequence[Pick]) -> Component:
     headings = ["Pick", "Run", *(text for name in names for text in (name, "vs baseline"))]
     rows = []
     for pick in picks:
-        compared = {each.difference.metric.name: each for each in pick.compared}
         missing = f"{pick.missing[:1].upper()}{pick.missing[1:]}." if pick.missing else ""
         rule = html.Small(missing or pick.rule, className="quiet")
         run: Component | str = "none"
         if pick.run is not None:
             run = dcc.Link(f"run {pick.run.number}", href=_run(study, pick.run.number))
-        cells = [text for name in names for text in _cells(compared.get(name))]
+        cells = pick.cells(names)
         first = html.Th([pick.name, html.Br(), rule], scope="row")
         rows.append(html.Tr([first, html.Td(run), *map(html.Td, cells)]))
     head = html.Thead(html.Tr([html.Th(text) for text in headings]))
@@ -220,20 +208,6 @@ def _picks(study: str, picks: Sequence[Pick]) -> Component:
 
 def _has_margin(pick: Pick) -> bool:
     return any(each.margin for each in pick.compared)
-
-
-def _cells(compared: Compared | None) -> tuple[str, str]:
-    """Return a value and its difference from the baseline, a cost's in percent."""
-    if compared is None:
-        return "", ""
-    difference = compared.difference
-    value = format_value(difference.value, difference.metric)
-    scale, unit, change = 1.0, "", difference.absolute
-    if difference.relative is not None and difference.metric.goal is Goal.MINIMIZE:
-        scale = 100 / abs(difference.value - difference.absolute)
-        unit, change = " %", difference.relative
-    margin = f" ± {scale * compared.margin:.2f}" if compared.margin else ""
-    return value, f"{change:+.2f}{margin}{unit}"
 
 
 def _run(study: str, number: int) -> str:
