@@ -162,7 +162,8 @@ def test_a_study_is_changed_by_hand(
         expect(page.locator("#queue-state")).to_contain_text("a budget of 25")
         page.locator("#queue-stop").click()
         page.get_by_text(f"run {WAITING} (waiting)").click()
-        page.keyboard.press("Escape")
+        page.get_by_role("listbox").press("Escape")
+        expect(page.get_by_role("listbox")).to_have_count(0)
         with page.expect_event("dialog") as asked:
             page.get_by_role("button", name="Stop them …").click()
         asked.value.dismiss()
