@@ -77,16 +77,16 @@ class Importances:
 
     Attributes:
         metric: Name of the number.
-        source: What stands for the number between the runs. *forest*: a random forest; intervals
-            cover 90 % of forests that are fitted to resampled runs. *surrogate*: the optimizer's
+        source: What stands for the number between the runs. *forest*: random forests of resampled
+            runs, of which intervals cover 90 %, about their median. *surrogate*: the optimizer's
             Gaussian process; intervals cover 90 % of functions drawn from it.
         n: Runs that it was fitted to.
         r2: Share of the runs' variance that it predicts of runs that it did not see; negative if
             their mean predicts better; None if there is none.
         parameters: The most important by ``total`` first, the inert last; empty if too few runs.
         interactions: Of every pair, the largest first.
-        inert: Names of the parameters of which no effect is seen. *forest*: when random parameters
-            are added to the runs, their total is not above what 95 % of these stay below.
+        inert: Names of the parameters of which no effect is seen. *forest*: random parameters were
+            added to the runs, and their total is not above what 95 % of these stay below.
             *surrogate*: their total's interval ends below 0.02.
         warning: What stands against believing this; empty if nothing does.
     """

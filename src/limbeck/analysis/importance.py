@@ -1,7 +1,7 @@
-"""Which parameters the metrics and the frontier depend on, as a random forest on the runs sees it.
+"""Which parameters the metrics and the frontier depend on, as random forests on the runs see it.
 
-The forest (Breiman: "Random forests", Machine Learning 45, 2001) stands for a metric between the
-runs; see `limbeck.sensitivity` for what its indices mean. Metrics count with their own values.
+The forests (`limbeck.analysis.forest`) stand for a metric between the runs; see
+`limbeck.sensitivity` for what its indices mean. Metrics count with their own values.
 
 Finished runs with a value count, and stopped ones with a forecast of it; where there is a forecast,
 it counts rather than the value. Known metrics count for both. Infeasible and failed runs do not,
@@ -9,15 +9,16 @@ nor do those with other parameters than the searched ones: they have no value th
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import qmc
 from sklearn.metrics import r2_score
 
-from limbeck.analysis.forest import Forest
+from limbeck.analysis.forest import Forests, interval
 from limbeck.analysis.results import StudyResults
 from limbeck.cube import ParameterCube
 from limbeck.errors import NotFoundError
@@ -26,7 +27,6 @@ from limbeck.runs import Run, RunState
 from limbeck.sensitivity import (
     LEAST_RUNS,
     Importances,
-    Shares,
     doubts,
     interactions,
     ranked,
@@ -38,20 +38,11 @@ from limbeck.space import Float, SearchSpace, Value
 FRONTIER = "frontier"
 """Stands for the metric where the question is what brings a run to the frontier."""
 
-_TREES = 128
-_POINTS = 2048
-_REFITS = 12
-_CHANCE_FITS = 8
-_FEW_TREES = 40
-_FEW_POINTS = 512
-"""Of forests that only show a spread."""
-_SLOW_RUNS = 400
-"""With more runs there are fewer of them: each takes longer, and they differ less."""
+_POINTS = 512
 _MOST_RUNS = 1024
 """Of more, so many are drawn at random: forests of all would take minutes to say the same."""
 _RANDOM_PARAMETERS = 4
 _INERT_QUANTILE = 0.95
-_INTERVAL = (0.05, 0.95)
 _INACTIVE = -1.0
 """Outside of the unit cube, so that a tree can tell what is inactive from any value."""
 
@@ -69,9 +60,8 @@ class Dependence:
         values: Values of the parameter, in its order.
         means: An expected value of the metric for each: the mean over the other parameters, where
             the parameter is active.
-        low: 90 % of forests that are fitted to resampled runs lie between here, as far from their
-            median,
-        high: and here.
+        low: Lower ends of 90 % intervals of the means,
+        high: and their upper ends.
     """
 
     parameter: str
@@ -157,45 +147,13 @@ def forest_importances(results: StudyResults, metric: str, *, seed: int = 0) -> 
     Raises:
         NotFoundError: If there is no such metric.
     """
-    runs, y = _drawn(*measured(results, metric), seed=seed)
-    if why := _unfit(y):
-        return too_few(metric, "forest", len(y), why)
-    cube = ParameterCube(SearchSpace(results.parameters))
-    names = cube.space.names
-    X = cube.encode_points([run.parameters for run in runs], inactive=_INACTIVE)
-    forest = Forest.fit(X, y, trees=_TREES, seed=seed)
-    shares = _shares(forest, cube, seed=seed, points=_POINTS, pairs=True)
-    refits = [_shares(f, cube, seed=seed, points=_FEW_POINTS) for f in _refits(X, y, seed=seed)]
-    inert = _inert(X, y, cube, seed=seed)
-    assert shares.pairs is not None
-    r2 = float(r2_score(y, forest.unseen))
-    return Importances(
-        metric=metric,
-        source="forest",
-        n=len(y),
-        r2=r2,
-        parameters=ranked(
-            names,
-            first=(
-                shares.first[0],
-                _intervals(shares.first[0], [each.first[0] for each in refits]),
-            ),
-            total=(
-                shares.total[0],
-                _intervals(shares.total[0], [each.total[0] for each in refits]),
-            ),
-            inert=inert,
-        ),
-        interactions=interactions(names, shares.pairs[0]),
-        inert=tuple(inert),
-        warning=doubts(n=len(y), parameters=len(names), r2=r2, source="forest"),
-    )
+    return MetricForests.fit(results, metric, seed=seed).importances
 
 
 def partial_dependence(
     results: StudyResults, metric: str, *, seed: int = 0
 ) -> tuple[Dependence, ...]:
-    """Return the forest's expectation along each parameter; nothing if there are too few runs.
+    """Return the forests' expectation along each parameter; nothing if there are too few runs.
 
     Args:
         results: The study.
@@ -205,41 +163,106 @@ def partial_dependence(
     Raises:
         NotFoundError: If there is no such metric.
     """
-    runs, y = _drawn(*measured(results, metric), seed=seed)
-    if _unfit(y):
-        return ()
-    cube = ParameterCube(SearchSpace(results.parameters))
-    X = cube.encode_points([run.parameters for run in runs], inactive=_INACTIVE)
-    forests = [Forest.fit(X, y, trees=_TREES, seed=seed), *_refits(X, y, seed=seed)]
-    places = qmc.Sobol(len(cube.space.names), rng=np.random.default_rng(seed)).random(64 * _OTHERS)
-    return tuple(
-        _dependence(forests, cube, index, places) for index in range(len(cube.space.names))
-    )
+    return MetricForests.fit(results, metric, seed=seed).dependence()
 
 
-def _dependence(
-    forests: Sequence[Forest],
-    cube: ParameterCube,
-    index: int,
-    places: NDArray[np.float64],
-) -> Dependence:
-    """Return dependence on one parameter; the first forest is the one of all runs."""
-    parameter, grid = cube.space.parameters[index], cube.grid(index, most=_GRID)
-    active = places[cube.active(places)[:, index]]
-    others = (active if len(active) else places)[:_OTHERS]
-    along = np.tile(others, (len(grid), 1))
-    along[:, index] = np.repeat(grid, len(others))
-    X = cube.encode(along, inactive=_INACTIVE)
-    curves = np.array([forest.predict(X).reshape(len(grid), -1).mean(axis=1) for forest in forests])
-    spread = np.quantile(curves[1:], _INTERVAL, axis=0) - np.median(curves[1:], axis=0)
-    low, high = curves[0] + spread
-    return Dependence(
-        parameter=parameter.name,
-        values=tuple(cube.value(index, place) for place in grid.tolist()),
-        means=tuple(curves[0].tolist()),
-        low=tuple(low.tolist()),
-        high=tuple(high.tolist()),
-    )
+@dataclass(frozen=True, kw_only=True)
+class MetricForests:
+    """The forests of one metric of a study, of which several things can be asked.
+
+    Attributes:
+        metric: Its name.
+        space: The searched parameters.
+        values: An ``n`` array: of the runs that count.
+        forests: None if the runs are too few or all alike.
+        why: Why there are none.
+        seed: What was fitted and drawn with.
+    """
+
+    metric: str
+    space: SearchSpace
+    values: NDArray[np.float64]
+    forests: Forests | None
+    why: str = ""
+    seed: int = 0
+
+    @classmethod
+    def fit(cls, results: StudyResults, metric: str, *, seed: int = 0) -> "MetricForests":
+        """Fit forests to the runs of a study; see `forest_importances`."""
+        runs, y = _drawn(*measured(results, metric), seed=seed)
+        space, forests, why = SearchSpace(results.parameters), None, _unfit(y)
+        if not why:
+            X = ParameterCube(space).encode_points(
+                [run.parameters for run in runs], inactive=_INACTIVE
+            )
+            forests = Forests.fit(X, y, random_columns=_RANDOM_PARAMETERS, seed=seed)
+        return cls(metric=metric, space=space, values=y, forests=forests, why=why, seed=seed)
+
+    @cached_property
+    def importances(self) -> Importances:
+        """The shares of each parameter and of each pair."""
+        n = len(self.values)
+        if self.forests is None:
+            return too_few(self.metric, "forest", n, self.why)
+        names = self.space.names
+        shares = sobol_shares(
+            self._mean_and_each, self._cube, seed=self.seed, points=_POINTS, pairs=True
+        )
+        assert shares.pairs is not None
+        inert = _inert(names, shares.total[1:])
+        r2 = float(r2_score(self.values, self.forests.unseen))
+        return Importances(
+            metric=self.metric,
+            source="forest",
+            n=n,
+            r2=r2,
+            parameters=ranked(
+                names,
+                first=_with_intervals(shares.first[:, : len(names)]),
+                total=_with_intervals(shares.total[:, : len(names)]),
+                inert=inert,
+            ),
+            interactions=interactions(names, shares.pairs[0]),
+            inert=tuple(inert),
+            warning=doubts(n=n, parameters=len(names), r2=r2, source="forest"),
+        )
+
+    def dependence(self) -> tuple[Dependence, ...]:
+        """Return the expectation along each parameter."""
+        if self.forests is None:
+            return ()
+        count = len(self._cube.space.names)
+        rng = np.random.default_rng(self.seed)
+        places = qmc.Sobol(count, rng=rng).random(64 * _OTHERS)
+        return tuple(self._dependence(index, places) for index in range(len(self.space.names)))
+
+    @cached_property
+    def _cube(self) -> ParameterCube:
+        # A space before the name: no study file has such a parameter.
+        extra = (Float(name=f" {i}", low=0.0, high=1.0) for i in range(_RANDOM_PARAMETERS))
+        return ParameterCube(SearchSpace((*self.space.parameters, *extra)))
+
+    def _mean_and_each(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
+        assert self.forests is not None
+        of_each = self.forests.predict(self._cube.encode(places, inactive=_INACTIVE))
+        return np.vstack([of_each.mean(axis=0), of_each])
+
+    def _dependence(self, index: int, places: NDArray[np.float64]) -> Dependence:
+        cube = self._cube
+        parameter, grid = cube.space.parameters[index], cube.grid(index, most=_GRID)
+        active = places[cube.active(places)[:, index]]
+        others = (active if len(active) else places)[:_OTHERS]
+        along = np.tile(others, (len(grid), 1))
+        along[:, index] = np.repeat(grid, len(others))
+        mean, *each = self._mean_and_each(along).reshape(-1, len(grid), len(others)).mean(axis=2)
+        low, high = interval(mean, np.array(each))
+        return Dependence(
+            parameter=parameter.name,
+            values=tuple(cube.value(index, place) for place in grid.tolist()),
+            means=tuple(mean.tolist()),
+            low=tuple(low.tolist()),
+            high=tuple(high.tolist()),
+        )
 
 
 def _drawn(
@@ -282,53 +305,25 @@ def _unfit(y: NDArray[np.float64]) -> str:
     return ""
 
 
-def _refits(X: NDArray[np.float64], y: NDArray[np.float64], *, seed: int) -> Iterator[Forest]:
-    """Yield forests on runs that are drawn from the runs, with replacement."""
-    for each in np.random.SeedSequence(seed).spawn(_fits(_REFITS, len(y))):
-        rng = np.random.default_rng(each)
-        rows = rng.integers(len(y), size=len(y))
-        yield Forest.fit(X[rows], y[rows], trees=_FEW_TREES, seed=int(rng.integers(2**31)))
+def _inert(names: Sequence[str], totals: NDArray[np.float64]) -> list[str]:
+    """Return the names of parameters that are no more important than random ones.
+
+    Args:
+        names: Of the parameters.
+        totals: Total indices that each forest has of them, and of the random ones after them.
+    """
+    noise = np.quantile(totals[:, len(names) :], _INERT_QUANTILE)
+    means = totals[:, : len(names)].mean(axis=0)
+    return [name for name, mean in zip(names, means, strict=True) if mean <= noise]
 
 
-def _inert(
-    X: NDArray[np.float64], y: NDArray[np.float64], cube: ParameterCube, *, seed: int
-) -> list[str]:
-    """Return the names of parameters that are no more important than random ones beside them."""
-    # A space before the name: no study file has such a parameter.
-    extra = tuple(Float(name=f" {i}", low=0.0, high=1.0) for i in range(_RANDOM_PARAMETERS))
-    wider = ParameterCube(SearchSpace((*cube.space.parameters, *extra)))
-    totals = []
-    for number in range(_fits(_CHANCE_FITS, len(y))):
-        rng = np.random.default_rng([seed, number])
-        chance = np.hstack([X, rng.random((len(y), _RANDOM_PARAMETERS))])
-        forest = Forest.fit(chance, y, trees=_FEW_TREES, seed=int(rng.integers(2**31)))
-        totals.append(_shares(forest, wider, seed=seed, points=_FEW_POINTS).total[0])
-    noise = np.quantile(np.array(totals)[:, -_RANDOM_PARAMETERS:], _INERT_QUANTILE)
-    means = np.mean(totals, axis=0)
-    return [name for name, mean in zip(cube.space.names, means, strict=False) if mean <= noise]
+def _with_intervals(
+    indices: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the ``p`` indices of the mean and their ``p x 2`` intervals.
 
-
-def _fits(count: int, runs: int) -> int:
-    return max(count * _SLOW_RUNS // max(runs, _SLOW_RUNS), count // 2)
-
-
-def _shares(
-    forest: Forest,
-    cube: ParameterCube,
-    *,
-    seed: int,
-    points: int,
-    pairs: bool = False,
-) -> Shares:
-    def function(places: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(forest.predict(cube.encode(places, inactive=_INACTIVE)))[None]
-
-    return sobol_shares(function, cube, seed=seed, points=points, pairs=pairs)
-
-
-def _intervals(
-    estimates: NDArray[np.float64], refits: Sequence[NDArray[np.float64]]
-) -> NDArray[np.float64]:
-    """Return the ``p x 2`` intervals of ``p`` estimates: the refits' spread about their median."""
-    spread = np.quantile(refits, _INTERVAL, axis=0) - np.median(refits, axis=0)
-    return np.asarray(np.clip(estimates + spread, 0.0, 1.0).T)
+    Args:
+        indices: Of the mean in the first row, of each forest in the others.
+    """
+    low, high = interval(indices[0], indices[1:])
+    return indices[0], np.clip(np.column_stack([low, high]), 0.0, 1.0)

@@ -2,20 +2,28 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
+
+import plotly.graph_objects as go
 
 from limbeck.analysis.configuration import configuration, setting_text
 from limbeck.analysis.confirmation import confirm_runs
 from limbeck.analysis.figures.architecture import architecture
 from limbeck.analysis.figures.curves import training_curves
+from limbeck.analysis.figures.dependence import (
+    MOST_SLICED,
+    dependence_figure,
+    slice_figure,
+    worth_drawing,
+)
 from limbeck.analysis.figures.frontier import frontier
 from limbeck.analysis.figures.history import history
-from limbeck.analysis.figures.importance import importance_bars, interaction_map
+from limbeck.analysis.figures.importance import SHOWN_SHARE, importance_bars, interaction_map
 from limbeck.analysis.figures.mistakes import changes_figure, groups_figure, kinds_figure
 from limbeck.analysis.figures.parallel import parallel_coordinates
 from limbeck.analysis.figures.winners import winners_figure
-from limbeck.analysis.importance import forest_importances, importance_targets
+from limbeck.analysis.importance import FRONTIER, MetricForests, importance_targets
 from limbeck.analysis.mistake_tables import compare
 from limbeck.analysis.mistakes import Examination, Outcome
 from limbeck.analysis.picks import Pick, make_picks
@@ -26,6 +34,7 @@ from limbeck.analysis.winners import find_winners, in_words
 from limbeck.frontier import Share
 from limbeck.metrics import Metric
 from limbeck.runs import CurvePoint, Run
+from limbeck.sensitivity import Importances
 from limbeck.tasks.question_answering.mistakes import Kind
 from limbeck.wording import format_value, p_text, short_value
 
@@ -65,6 +74,7 @@ def picks_section(results: StudyResults) -> Section:
                 caption="Picks against the baseline",
                 headings=["pick", "run", *headings, "rule"],
                 rows=[_pick_row(pick, goals) for pick in picks],
+                stacked=True,
             )
         ],
     )
@@ -79,32 +89,62 @@ def history_section(results: StudyResults) -> Section:
     )
 
 
-def importance_section(results: StudyResults) -> Section | None:
-    """Return which parameters the metrics and the frontier depend on."""
+def fit_forests(results: StudyResults) -> list[MetricForests]:
+    """Return the forests of each metric that has to be measured, and of being on the frontier."""
     if not results.parameters:
-        return None
+        return []
     learned = [name for name in importance_targets(results) if not _is_known(results, name)]
-    found = [forest_importances(results, name) for name in learned]
+    return [MetricForests.fit(results, name) for name in learned]
+
+
+def importance_section(results: StudyResults, learned: Sequence[MetricForests]) -> Section | None:
+    """Return which parameters the metrics and the frontier depend on, and how the metrics do."""
+    if not learned:
+        return None
+    found = [each.importances for each in learned]
     return Section(
         name="importance",
         title="Which parameters matter",
         text=[each.warning for each in found if each.warning],
         figures=[
             importance_bars(found),
-            *(interaction_map(each) for each in found if each.interactions),
+            *(interaction_map(each) for each in found if _has_pairs(each)),
+            *_along(results, [each for each in learned if each.metric != FRONTIER]),
         ],
     )
 
 
-def coordinates_section(results: StudyResults) -> Section:
-    """Return the frontier, and the runs that match the baseline, as lines through parameters."""
+def _has_pairs(found: Importances) -> bool:
+    return any(pair.share >= SHOWN_SHARE for pair in found.interactions)
+
+
+def _along(results: StudyResults, learned: Sequence[MetricForests]) -> Iterator[go.Figure]:
+    """Yield figures of metrics along the parameters that have an effect on them.
+
+    Of each what to expect; of the first one what the runs measured, too.
+    """
+    worth = [(each, names) for each in learned if (names := worth_drawing(each.importances))]
+    for each, names in worth:
+        yield dependence_figure(results, each.metric, each.dependence(), parameters=names)
+    if len(results.runs) <= MOST_SLICED:
+        for each, names in worth[:1]:
+            yield slice_figure(results, each.metric, parameters=names)
+
+
+def coordinates_section(results: StudyResults, *, order: Sequence[str]) -> Section:
+    """Return the frontier, and the runs that match the baseline, as lines through parameters.
+
+    Args:
+        results: The study.
+        order: Names of parameters, the most important first.
+    """
     return Section(
         name="coordinates",
         title="Parallel coordinates",
         text=["Drag along an axis to select runs; drag a heading to move its axis."],
         figures=[
-            parallel_coordinates(results),
-            parallel_coordinates(results, runs="at least the baseline"),
+            parallel_coordinates(results, order=order),
+            parallel_coordinates(results, runs="at least the baseline", order=order),
         ],
     )
 
@@ -187,11 +227,15 @@ def origin_section(results: StudyResults) -> Section | None:
     if results.config is None:
         return None
     file = results.config.file.model_dump(mode="json", exclude_defaults=True)
-    rows = [[key, _cut(json.dumps(value, ensure_ascii=False))] for key, value in file.items()]
+    rows = [
+        [f"{name}.{key}" if key else name, _cut(json.dumps(value, ensure_ascii=False))]
+        for name, content in file.items()
+        for key, value in (content.items() if isinstance(content, dict) else [("", content)])
+    ]
     return Section(
         name="origin",
         title="How it was made",
-        tables=[Table(caption="The study file", headings=["table", "content"], rows=rows)],
+        tables=[Table(caption="The study file", headings=["key", "value"], rows=rows)],
     )
 
 
@@ -310,6 +354,7 @@ def _examples_table(examination: Examination) -> Table:
             ]
             for record in shown
         ],
+        stacked=True,
     )
 
 

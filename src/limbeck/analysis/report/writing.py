@@ -12,10 +12,12 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from limbeck.analysis.curves import standing_out
+from limbeck.analysis.figures.importance import by_importance
 from limbeck.analysis.mistakes import Examination, examine_run, has_answers
 from limbeck.analysis.report.parts import Section
 from limbeck.analysis.report.sections import (
     coordinates_section,
+    fit_forests,
     frontier_section,
     history_section,
     importance_section,
@@ -35,6 +37,7 @@ from limbeck.store import Store
 from limbeck.study import confirmation_name
 
 _HEIGHT = 520  # Pixels of a figure that does not say its own.
+_EMPTY_HEIGHT = 120  # Of one that says why there is nothing to see.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,12 +117,13 @@ def write_report(path: Path, findings: Findings, *, now: datetime | None = None)
 def _sections(findings: Findings) -> list[Section | None]:
     results = findings.results
     closely = standing_out(results)
+    learned = fit_forests(results)
     return [
         frontier_section(results, findings.repeats),
         picks_section(results),
         history_section(results),
-        importance_section(results),
-        coordinates_section(results),
+        importance_section(results, learned),
+        coordinates_section(results, order=by_importance([each.importances for each in learned])),
         winners_section(results),
         runs_section(results, findings.points, closely),
         mistakes_section(findings.examinations),
@@ -138,7 +142,8 @@ def _prepared(section: Section) -> Mapping[str, object]:
         "figures": [
             {
                 "name": f"{section.name}-{index}",
-                "height": figure.layout.height or _HEIGHT,
+                "height": figure.layout.height or (_HEIGHT if figure.data else _EMPTY_HEIGHT),
+                "least_width": (figure.layout.meta or {}).get("least_width", 0),
                 "json": Markup(_safe_json(figure)),  # what could end it is escaped
             }
             for index, figure in enumerate(section.figures)

@@ -6,7 +6,6 @@ from pathlib import Path
 from limbeck.errors import DataError
 from limbeck.files import is_folder
 from limbeck.tasks.question_answering.dataset import QuestionSet, read_squad
-from limbeck.tasks.question_answering.hub import load_folder, load_hub_split
 
 HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 
@@ -25,6 +24,9 @@ def load_questions(source: str, *, base: Path) -> QuestionSet:
     """
     if source.endswith((".json", ".json.gz")):
         return read_squad(base / source)
+    # Loading `datasets` takes half a second, which questions in a file need not pay.
+    from limbeck.tasks.question_answering.hub import load_folder, load_hub_split  # noqa: PLC0415
+
     name, _, split = source.partition(":")
     if is_folder(base / name):
         return load_folder(base / name, split)
