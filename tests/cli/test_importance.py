@@ -76,6 +76,32 @@ def test_a_figure_that_opens_without_a_network(limbeck: Limbeck, home: Path) -> 
     assert "<script src=" not in text
 
 
+@pytest.mark.parametrize(
+    ("figure", "title"),
+    [
+        ("dependence", "What to expect of exact along each parameter"),
+        ("slices", "Runs along each parameter: exact"),
+    ],
+)
+def test_the_first_metric_along_each_parameter(
+    limbeck: Limbeck, home: Path, figure: str, title: str
+) -> None:
+    page = home / "figure.html"
+    ended = limbeck("importance", "--home", home, "-m", "exact", "--figure", figure, "-o", page)
+    assert (ended.code, ended.err) == (0, f"Figure: {page}\n")
+    assert title in page.read_text()
+
+
+def test_figures_of_the_forest_are_not_of_the_surrogate(limbeck: Limbeck, home: Path) -> None:
+    for figure in ("dependence", "slices"):
+        page = home / "figure.html"
+        ended = limbeck("importance", "--home", home, "--surrogate", "--figure", figure, "-o", page)
+        assert (ended.code, ended.out) == (2, "")
+        assert f"--figure {figure} goes with the forest; leave out --surrogate" in ended.err
+    ended = limbeck("importance", "--home", home, "--figure", "slices")
+    assert ended.err == "Error: --figure needs -o: the file to draw it to\n"
+
+
 def test_what_is_wrong_is_said_before_the_work(limbeck: Limbeck, home: Path) -> None:
     ended = limbeck("importance", "--home", home, "-o", home / "importance.jpg")
     assert (ended.code, ended.out) == (2, "")

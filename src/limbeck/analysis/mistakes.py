@@ -19,7 +19,7 @@ from limbeck.tasks.question_answering.dataset import Question, QuestionSet
 from limbeck.tasks.question_answering.excerpts import Piece, excerpt, find_answer
 from limbeck.tasks.question_answering.mistakes import KINDS, LIMIT, Grades, Kind, grade, silenced
 from limbeck.tasks.question_answering.scoring import read_na_probs, read_predictions
-from limbeck.tasks.question_answering.traits import NO_TITLE, TRAITS, Grouping
+from limbeck.tasks.question_answering.traits import TRAITS, Grouping, topic_of
 
 PREDICTIONS = "predictions.json"
 BASELINE, TEACHER = "baseline", "teacher"
@@ -94,7 +94,7 @@ class AnsweredQuestion:
     @property
     def title(self) -> str:
         """The article, as `limbeck.tasks.question_answering.traits.by_topic` names it."""
-        return self.asked.title or NO_TITLE
+        return topic_of(self.asked)
 
     @property
     def question(self) -> str:

@@ -1,13 +1,14 @@
 """The command that shows which parameters matter."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from limbeck.cli.comparing import FigureFile, check_output, write_figure
 from limbeck.cli.options import (
     DEFAULT_HOME,
     AsJson,
@@ -15,7 +16,6 @@ from limbeck.cli.options import (
     StoreUrl,
     StudyArgument,
     latest_study,
-    make_folder,
     open_store,
     print_json,
 )
@@ -23,6 +23,9 @@ from limbeck.errors import ConfigError
 from limbeck.home import Home
 
 if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from limbeck.analysis.results import StudyResults
     from limbeck.sensitivity import Importances, Interval
     from limbeck.store import Store
 
@@ -31,6 +34,14 @@ app = typer.Typer()
 _SHOWN_INTERACTIONS = 3
 _LEAST_SHARE = 0.02
 """Interactions below this are not printed."""
+
+
+class FigureChoice(StrEnum):
+    """What --figure takes."""
+
+    BARS = "bars"
+    DEPENDENCE = "dependence"
+    SLICES = "slices"
 
 
 @app.command(epilog="Example: limbeck importance -o importance.png")
@@ -44,9 +55,13 @@ def importance(
         bool,
         typer.Option("--surrogate", help="As the optimizer believes, not as a forest sees it."),
     ] = False,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Figure to write (.png, .svg or .html)."),
+    output: FigureFile = None,
+    figure: Annotated[
+        FigureChoice | None,
+        typer.Option(
+            help="What to draw: shares, the default; or the first metric along each parameter, "
+            "as the forest expects it (dependence) or as the runs measured it (slices)."
+        ),
     ] = None,
     seed: Annotated[
         int | None,
@@ -59,35 +74,59 @@ def importance(
     as_json: AsJson = False,
 ) -> None:
     """Show which parameters matter, for each metric and for being on the frontier."""
-    if output is not None:
-        from limbeck.analysis.figures.saving import check_figure_file
+    from limbeck.analysis.results import load_results
 
-        check_figure_file(output)
-        make_folder(output.parent, "--output")
+    check_output(output)
+    _check_figure(figure, output, surrogate=surrogate)
     with open_store(Home(home), store_url) as store:
         name = study or latest_study(store)
-        find = _of_surrogate if surrogate else _of_forest
-        found = find(store, name, metric or [], seed)
+        results = load_results(store, name)
+        if surrogate:
+            found = _of_surrogate(store, name, metric or [], seed)
+        else:
+            found = _of_forest(results, metric or [], seed)
     if as_json:
         print_json([asdict(each) for each in found])
     else:
         for each in found:
             _print(each)
     if output is not None:
-        from limbeck.analysis.figures.importance import importance_bars
-        from limbeck.analysis.figures.saving import save_figure
+        write_figure(_drawn(results, found, figure, seed), output)
 
-        save_figure(importance_bars(found), output)
-        print(f"Figure: {output}", file=sys.stderr)
+
+def _check_figure(figure: FigureChoice | None, output: Path | None, *, surrogate: bool) -> None:
+    if figure is not None and output is None:
+        raise ConfigError("--figure needs -o: the file to draw it to")
+    if surrogate and figure in (FigureChoice.DEPENDENCE, FigureChoice.SLICES):
+        raise ConfigError(f"--figure {figure} goes with the forest; leave out --surrogate")
+
+
+def _drawn(
+    results: "StudyResults",
+    found: "Sequence[Importances]",
+    figure: FigureChoice | None,
+    seed: int | None,
+) -> "go.Figure":
+    """Return a figure; one of a metric is of the first, its most important parameters first."""
+    from limbeck.analysis.figures.dependence import dependence_figure, slice_figure
+    from limbeck.analysis.figures.importance import importance_bars
+    from limbeck.analysis.importance import partial_dependence
+
+    if figure is None or figure is FigureChoice.BARS:
+        return importance_bars(found)
+    metric = found[0].metric
+    order = [each.parameter for each in found[0].parameters] or None  # None: too few runs
+    if figure is FigureChoice.SLICES:
+        return slice_figure(results, metric, parameters=order)
+    curves = partial_dependence(results, metric, seed=seed or 0)
+    return dependence_figure(results, metric, curves, parameters=order)
 
 
 def _of_forest(
-    store: "Store", name: str, metrics: Sequence[str], seed: int | None
+    results: "StudyResults", metrics: Sequence[str], seed: int | None
 ) -> "tuple[Importances, ...]":
     from limbeck.analysis.importance import forest_importances, importance_targets
-    from limbeck.analysis.results import load_results
 
-    results = load_results(store, name)
     chosen = tuple(metrics) or importance_targets(results)
     return tuple(forest_importances(results, each, seed=seed or 0) for each in chosen)
 

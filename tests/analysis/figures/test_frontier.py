@@ -79,7 +79,9 @@ def ends(axis: Any) -> tuple[float, float]:
 def test_every_group_has_its_runs() -> None:
     figure = frontier(study(*RUNS))
     groups = traces(figure)
-    assert {name: numbers(trace) for name, trace in groups.items() if trace.customdata} == {
+    assert {
+        name: numbers(trace) for name, trace in groups.items() if trace.customdata is not None
+    } == {
         "beyond a threshold": [3],
         "dominated": [0],
         "stopped early": [4],
@@ -203,7 +205,9 @@ def test_the_area_grows_with_a_metric() -> None:
     sizes = {
         number: size
         for trace in figure.data
-        if trace.customdata and "infeasible" not in trace.name and "baseline" not in trace.name
+        if trace.customdata is not None
+        and "infeasible" not in trace.name
+        and "baseline" not in trace.name
         for number, size in zip(numbers(trace), trace.marker.size, strict=True)
     }
     area = {number: size**2 for number, size in sizes.items()}
@@ -298,9 +302,26 @@ def test_text_of_data_is_no_markup() -> None:
     assert "<script" not in figure.to_json()
 
 
+def test_where_a_figure_can_be_zoomed_a_part_of_thousands_is_drawn_at_a_time() -> None:
+    runs = [make_run(number, 60 - number / 1e4, 100.0 + number) for number in range(1602)]
+    figure = frontier(study(*runs), most=1000)
+    groups = {(trace.name or "").split(" (")[0]: trace for trace in figure.data}
+    assert groups["dominated"].type == "scatter"
+    assert groups["dominated"].marker.maxdisplayed == 1000
+    assert [entry[0] for entry in groups["dominated"].customdata] == list(range(1, 1602))
+    assert groups["frontier"].marker.maxdisplayed is None
+    assert "1,000 runs are drawn" in figure.layout.title.subtitle.text
+    # A text for each would be most of what a browser has to load.
+    assert groups["dominated"].hovertext is None
+    assert groups["dominated"].hovertemplate.startswith("<b>run %{customdata[0]}</b><br>num_para")
+    assert "run 0" in groups["frontier"].hovertext[0]
+
+
 def test_thousands_of_runs_are_drawn_by_the_graphics_card() -> None:
     runs = [make_run(number, 60 + number / 1e4, 100.0) for number in range(1600)]
-    kinds = {trace.type for trace in frontier(study(*runs)).data if trace.customdata}
+    kinds = {trace.type for trace in frontier(study(*runs)).data if trace.customdata is not None}
     assert kinds == {"scattergl"}
-    kinds = {trace.type for trace in frontier(study(*runs[:100])).data if trace.customdata}
+    kinds = {
+        trace.type for trace in frontier(study(*runs[:100])).data if trace.customdata is not None
+    }
     assert kinds == {"scatter"}

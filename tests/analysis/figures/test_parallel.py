@@ -4,10 +4,8 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from limbeck.analysis.figures.parallel import brushed, parallel_coordinates
+from limbeck.analysis.figures.parallel import parallel_coordinates
 from limbeck.analysis.results import StudyResults
 from limbeck.errors import NotFoundError
 from limbeck.metrics import Goal, Metric
@@ -107,7 +105,6 @@ def test_figure_without_runs_says_why() -> None:
     without = parallel_coordinates(study(RUNS[1]), runs="at least the baseline")
     assert "baseline, is not finished" in text(without)
     assert "No run of these" in text(parallel_coordinates(study(RUNS[3])))
-    assert brushed(without, {}) == ()
 
 
 def test_text_of_data_is_no_markup() -> None:
@@ -122,37 +119,3 @@ def test_text_of_data_is_no_markup() -> None:
     shown = [*labels(figure), figure.layout.title.subtitle.text]
     shown.append(figure.data[0].line.colorbar.title.text)
     assert not any("<script" in text for text in shown)
-
-
-ALL_RUNS = parallel_coordinates(STUDY, runs="all")
-ranges = st.tuples(st.floats(-1, 7), st.floats(-1, 7))
-
-
-@given(
-    layers=st.none() | ranges | st.lists(ranges, min_size=1, max_size=3),
-    heat=st.none() | ranges,
-    exact=st.none() | st.tuples(st.floats(0, 70), st.floats(0, 70)),
-)
-def test_selection_keeps_what_brute_force_keeps(layers: Any, heat: Any, exact: Any) -> None:
-    figure = ALL_RUNS
-    given = {0: layers, 3: heat, 4: exact}
-    given = {position: each for position, each in given.items() if each is not None}
-    absent = figure.data[0].dimensions[3].range[0]
-
-    def within(value: float, constraint: Any) -> bool:
-        parts = constraint if isinstance(constraint, list) else [constraint]
-        return any(min(part) <= value <= max(part) for part in parts)
-
-    expected = tuple(
-        run.number
-        for run in RUNS[:5]
-        if (layers is None or within(float(run.parameters["layers"]), layers))
-        and (heat is None or within(float(run.parameters.get("heat", absent)), heat))
-        and (exact is None or within(run.values["exact"], exact))
-    )
-    assert brushed(figure, given) == expected
-
-
-def test_selection_on_a_dimension_that_is_not_there_is_refused() -> None:
-    with pytest.raises(NotFoundError, match="dimensions 0 to 5, but no 6"):
-        brushed(parallel_coordinates(STUDY), {6: (0.0, 1.0)})

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limbeck.analysis.figures.scales import metric_axis, parameter_axis
+from limbeck.analysis.figures.scales import choice_angle, metric_axis, parameter_axis
 from limbeck.metrics import Goal, Metric
 from limbeck.space import Choice, Float, Integer
 
@@ -91,3 +91,13 @@ def test_marks_ascend_lie_on_the_axis_and_say_something(
     assert len(set(ticks.texts)) == len(ticks.texts)
     shown = [text for text in ticks.texts if text.strip("\u200b")]
     assert 1 + absent <= len(shown) <= 40
+
+
+@pytest.mark.parametrize(
+    ("choices", "angle"), [(("adam", "sgd"), 0), (("pretrained", "random", "layers"), -30)]
+)
+def test_choices_that_do_not_stand_beside_each_other_are_turned(
+    choices: tuple[str, ...], angle: int
+) -> None:
+    assert choice_angle(parameter_axis(Choice(name="c", choices=choices), [])) == angle
+    assert choice_angle(parameter_axis(Float(name="x", low=1e-9, high=1.0, log=True), [])) == 0

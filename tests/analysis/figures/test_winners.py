@@ -115,4 +115,4 @@ def test_groups_of_too_many_runs_have_no_marks_below_the_bars() -> None:
 def test_parameters_that_differ_are_bold_and_say_how_surely() -> None:
     runs = [(50.0, {"layers": 2})] + [(60.0, {"layers": 3})] * 9 + [(40.0, {"layers": 1})] * 9
     (note,) = winners_figure(study(LAYERS, runs=runs)).layout.annotations
-    assert note.text == "<b>layers</b>, p < 0.001"
+    assert note.text == "<b>layers</b><br>p < 0.001"

@@ -122,6 +122,31 @@ def test_a_report_has_every_section_and_figure_in_one_small_file(
     assert not [value for value in found.addresses if "//" in value]
 
 
+def test_metrics_are_drawn_along_the_parameters_that_matter(tmp_path: Path) -> None:
+    runs = tuple(
+        Run(
+            number=number,
+            parameters={"rate": number / 40, "idle": (7 * number % 40) / 40},
+            state=RunState.FINISHED,
+            values={"exact": 60.0 * number / 40, "size": 5.0},
+        )
+        for number in range(40)
+    )
+    parameters = tuple(Float(name=name, low=0.0, high=1.0) for name in ("idle", "rate"))
+    study = StudyResults(name="s", metrics=METRICS, parameters=parameters, runs=runs)
+    write_report(tmp_path / "r.html", Findings(results=study), now=NOW)
+    layouts = [json.dumps(figure["layout"]) for figure in read(tmp_path / "r.html").figures]
+    (expected,) = [layout for layout in layouts if "What to expect of exact" in layout]
+    (slices,) = [layout for layout in layouts if "Runs along each parameter: exact" in layout]
+    for layout in (expected, slices):
+        assert "1 of 2 parameters" in layout
+        assert '"text": "rate"' in layout
+    lines = [f for f in read(tmp_path / "r.html").figures if "parcoords" in json.dumps(f["data"])]
+    assert json.dumps(lines[0]["data"]).index('"rate"') < json.dumps(lines[0]["data"]).index(
+        '"idle"'
+    )
+
+
 @pytest.mark.parametrize("runs", [0, 1])
 def test_a_study_with_hardly_a_run_has_a_report(tmp_path: Path, runs: int) -> None:
     findings = hostile_findings("plain text")

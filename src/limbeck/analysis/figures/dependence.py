@@ -9,7 +9,7 @@ from plotly.subplots import make_subplots
 
 from limbeck.analysis.figures.coloring import Coloring, color_by
 from limbeck.analysis.figures.hover import HOVER, hover_writer
-from limbeck.analysis.figures.scales import Axis, parameter_axis
+from limbeck.analysis.figures.scales import Axis, choice_angle, parameter_axis
 from limbeck.analysis.figures.style import (
     BLUE,
     GREY,
@@ -22,17 +22,35 @@ from limbeck.analysis.figures.style import (
 )
 from limbeck.analysis.importance import FRONTIER, Dependence, measured, target_name
 from limbeck.analysis.results import StudyResults
+from limbeck.errors import NotFoundError
 from limbeck.metrics import Goal, Metric
 from limbeck.runs import Run
-from limbeck.space import Parameter
+from limbeck.sensitivity import Importances
+from limbeck.space import Parameter, did_you_mean
 
 _COLUMNS = 3
 _ROW_HEIGHT = 200  # Pixels.
 _GOLDEN = 0.6180339887
 _MOST_TICKS = 4
 _FEW_VALUES = 6
-"""Values of a number, up to which its line has markers."""
+"""Values of a number, up to which its line has markers and its runs are spread."""
 _BAND = "rgba(0, 114, 178, 0.18)"
+_NOTHING = "no parameter to draw"
+_MARKED_RUNS = 1_000
+"""Of more, so many are marked below the lines: more cannot be told apart."""
+MOST_SLICED = 1_000
+"""Of more runs no page should have slices: each is in them once for every parameter."""
+
+
+def worth_drawing(found: Importances, *, most: int = 6) -> tuple[str, ...]:
+    """Return the names of the parameters with an effect on a metric, the most important first.
+
+    Args:
+        found: Importances of the metric.
+        most: So many at most.
+    """
+    names = [each.parameter for each in found.parameters]
+    return tuple(name for name in names if name not in found.inert)[:most]
 
 
 def dependence_figure(
@@ -40,7 +58,7 @@ def dependence_figure(
     metric: str,
     curves: Sequence[Dependence],
     *,
-    order: Sequence[str] = (),
+    parameters: Sequence[str] | None = None,
 ) -> go.Figure:
     """Draw what the forest expects of a metric along each parameter, the others being anywhere.
 
@@ -50,37 +68,43 @@ def dependence_figure(
         results: The study.
         metric: See `limbeck.analysis.importance.measured`.
         curves: `limbeck.analysis.importance.partial_dependence` of it.
-        order: Names of the parameters to draw first, as of the most important; all if empty.
+        parameters: Names of those to draw, as `worth_drawing` has them; all of the study if None.
 
     Returns:
         A figure with three panels in a row; its height follows from the number of parameters.
 
     Raises:
-        NotFoundError: If there is no such metric.
+        NotFoundError: If there is no such metric or parameter.
     """
+    drawn = _chosen(results, parameters)
+    if not drawn:
+        return empty_figure(_NOTHING)
     runs, _ = measured(results, metric)
     if not curves:
         return empty_figure(
             f"too few runs for {plain(metric, limit=40)} along the parameters: {len(runs)}"
         )
     described = _described(results, metric)
-    low = min(min(curve.low) for curve in curves)
-    high = max(max(curve.high) for curve in curves)
+    by_name = {curve.parameter: curve for curve in curves}
+    low = min(min(by_name[parameter.name].low) for parameter in drawn)
+    high = max(max(by_name[parameter.name].high) for parameter in drawn)
     span = high - low or 1.0
     rug = low - 0.08 * span
-    by_name = {curve.parameter: curve for curve in curves}
+    every = -(-len(runs) // _MARKED_RUNS)
 
     def draw(figure: go.Figure, axis: Axis, place: Mapping[str, Any]) -> None:
         for trace in _curve(by_name[axis.name], axis, discrete=_is_discrete(results, axis)):
             figure.add_trace(trace, **place)
-        figure.add_trace(_rug(axis, runs, height=rug), **place)
+        figure.add_trace(_rug(axis, runs[::every], height=rug), **place)
 
     figure = new_figure(
         f"What to expect of {plain(target_name(described.name), limit=40)} along each parameter",
-        note=f"Mean of a forest over the other parameters (n = {len(runs)} runs, marked below); "
-        "<br>bands: 90 % of forests on resampled runs.",
+        note=f"Mean of a forest over the other parameters (n = {len(runs)} runs, "
+        f"{'marked' if every == 1 else f'one in {every} marked'} below);<br>"
+        f"bands: 90 % of forests on resampled runs. {_left_out(results, drawn)}",
     )
-    _draw_panels(figure, results, described, order=order, draw=draw)
+    _draw_panels(figure, results, described, drawn, draw=draw)
+    figure.update_layout(height=figure.layout.height - 50, margin={"b": 30})  # without a legend
     if max(abs(low), abs(high)) >= 10_000:
         figure.update_yaxes(tickformat="~s")
     return figure.update_yaxes(range=[rug - 0.05 * span, high + 0.05 * span])
@@ -91,22 +115,25 @@ def slice_figure(
     metric: str,
     *,
     color: str = FRONTIER,
-    order: Sequence[str] = (),
+    parameters: Sequence[str] | None = None,
 ) -> go.Figure:
-    """Draw every run's value of a metric against each parameter.
+    """Draw every run's value of a metric against each parameter, and the baseline's as a line.
 
     Args:
         results: The study.
         metric: See `limbeck.analysis.importance.measured`; those runs are drawn.
         color: What the colour shows: a metric or a parameter; or whether a run is on the frontier.
-        order: Names of the parameters to draw first, as of the most important; all if empty.
+        parameters: Names of those to draw, as `worth_drawing` has them; all of the study if None.
 
     Returns:
         A figure with three panels in a row; its height follows from the number of parameters.
 
     Raises:
-        NotFoundError: If there is no such metric, or nothing to colour by.
+        NotFoundError: If there is no such metric or parameter, or nothing to colour by.
     """
+    drawn = _chosen(results, parameters)
+    if not drawn:
+        return empty_figure(_NOTHING)
     runs, values = measured(results, metric)
     if not runs:
         return empty_figure(f"no finished run has a value of {plain(metric)}")
@@ -116,12 +143,13 @@ def slice_figure(
     write = hover_writer(results.metrics)
     texts = {run.number: write(run) for run in runs}
     heights = {run.number: value for run, value in zip(runs, values.tolist(), strict=True)}
-    first = results.parameters[0].name if not order else order[0]
+    trace = go.Scattergl if len(runs) > MOST_SLICED else go.Scatter
 
     def draw(figure: go.Figure, axis: Axis, place: Mapping[str, Any]) -> None:
+        is_first = axis.name == drawn[0].name
         for name, members, marker in groups:
             figure.add_trace(
-                go.Scatter(
+                trace(
                     x=[_jittered(axis, run) for run in members],
                     y=[heights[run.number] for run in members],
                     mode="markers",
@@ -131,7 +159,21 @@ def slice_figure(
                     hovertemplate=HOVER,
                     name=f"{plain(name)} (n = {len(members)})",
                     legendgroup=name,
-                    showlegend=axis.name == first and bool(name),
+                    showlegend=is_first and bool(name),
+                ),
+                **place,
+            )
+        if results.baseline is not None and 0 in heights:
+            figure.add_trace(
+                trace(
+                    x=_ends(axis),
+                    y=[heights[0]] * 2,
+                    mode="lines",
+                    line={"color": VERMILION, "dash": "dot", "width": 1.5},
+                    hoverinfo="skip",
+                    name="baseline (run 0)",
+                    legendgroup="baseline",
+                    showlegend=is_first,
                 ),
                 **place,
             )
@@ -139,9 +181,10 @@ def slice_figure(
     shown = "frontier membership" if coloring is None else plain(coloring.name)
     figure = new_figure(
         f"Runs along each parameter: {plain(target_name(described.name), limit=40)}",
-        note=f"n = {len(runs)} runs, colour: {shown}. Choices are spread sideways.",
+        note=f"n = {len(runs)} runs, colour: {shown}. {_left_out(results, drawn)}"
+        "<br>Where values are few, runs are spread sideways.",
     )
-    _draw_panels(figure, results, described, order=order, draw=draw)
+    _draw_panels(figure, results, described, drawn, draw=draw)
     if metric != FRONTIER:
         upward = axis_of(described, values.tolist())
         figure.update_yaxes({key: upward[key] for key in upward.keys() - {"title"}})
@@ -163,27 +206,25 @@ def _draw_panels(
     figure: go.Figure,
     results: StudyResults,
     metric: Metric,
+    parameters: Sequence[Parameter],
     *,
-    order: Sequence[str],
     draw: Callable[[go.Figure, Axis, Mapping[str, Any]], None],
 ) -> None:
     """Draw a panel for each parameter, the metric upwards in all of them."""
-    named = {parameter.name: parameter for parameter in results.parameters}
-    names = list(dict.fromkeys([*(name for name in order if name in named), *named]))
-    rows, columns = -(-len(names) // _COLUMNS), min(len(names), _COLUMNS)
+    rows, columns = -(-len(parameters) // _COLUMNS), min(len(parameters), _COLUMNS)
     make_subplots(
         rows=rows,
         cols=columns,
         figure=figure,
         shared_yaxes=True,
-        subplot_titles=[plain(name, limit=24) for name in names],
+        subplot_titles=[plain(parameter.name, limit=24) for parameter in parameters],
         vertical_spacing=0.3 / rows,
         horizontal_spacing=0.03,
     )
     runs, _ = measured(results, metric.name)
-    for index, name in enumerate(names):
+    for index, parameter in enumerate(parameters):
         place = {"row": index // columns + 1, "col": index % columns + 1}
-        axis = parameter_axis(named[name], [run.parameters.get(name) for run in runs])
+        axis = parameter_axis(parameter, [run.parameters.get(parameter.name) for run in runs])
         draw(figure, axis, place)
         figure.update_xaxes(**_horizontal(axis), **place)
     better = "← better" if metric.goal is Goal.MINIMIZE else "better →"
@@ -192,12 +233,34 @@ def _draw_panels(
     for row in range(1, rows + 1):
         figure.update_yaxes(title=title, row=row, col=1)
     figure.update_annotations(font={"size": 12})
+    figure.update_yaxes(tickfont={"size": 11})
     figure.update_layout(
         height=190 + _ROW_HEIGHT * rows,
         legend={"yref": "container", "y": 0, "yanchor": "bottom"},
         title={"yref": "container", "y": 1, "yanchor": "top", "pad": {"t": 14}},
         margin={"t": 105, "b": 80},
     )
+
+
+def _chosen(results: StudyResults, names: Sequence[str] | None) -> tuple[Parameter, ...]:
+    """Return the parameters to draw, in their order.
+
+    Raises:
+        NotFoundError: If there is none of a name.
+    """
+    if names is None:
+        return results.parameters
+    known = {parameter.name: parameter for parameter in results.parameters}
+    for name in names:
+        if name not in known:
+            raise NotFoundError(f"no parameter {name!r}{did_you_mean(name, tuple(known))}")
+    return tuple(known[name] for name in names)
+
+
+def _left_out(results: StudyResults, drawn: Sequence[Parameter]) -> str:
+    """Return how many parameters are drawn, if not all."""
+    count = len(results.parameters)
+    return "" if len(drawn) == count else f"{len(drawn)} of {count} parameters."
 
 
 def _described(results: StudyResults, metric: str) -> Metric:
@@ -213,23 +276,27 @@ def _short(metric: Metric) -> str:
 
 def _horizontal(axis: Axis) -> dict[str, Any]:
     """Return plotly's settings of a parameter's axis."""
-    ticks = axis.ticks()
+    ticks, angle = axis.ticks(), choice_angle(axis)
     marks = {
-        place: plain(text, limit=12)
+        place: plain(text, limit=9 if angle else 12)
         for place, text in zip(ticks.places, ticks.texts, strict=True)
         if text.strip("\u200b")
     }
     if not axis.choices:
         marks = dict(list(marks.items())[:: -(-len(marks) // _MOST_TICKS)])
-    margin = 0.0 if axis.choices else 0.04 * (axis.high - axis.low)
     return {
         "tickvals": list(marks),
         "ticktext": list(marks.values()),
-        "range": [axis.bottom - margin, axis.high + margin],
+        "range": _ends(axis),
         "showgrid": False,
-        "tickangle": 0,
+        "tickangle": angle,
         "tickfont": {"size": 10},
     }
+
+
+def _ends(axis: Axis) -> list[float]:
+    margin = 0.0 if axis.choices else max(_spread(axis), 0.04 * (axis.high - axis.low))
+    return [axis.bottom - margin, axis.high + margin]
 
 
 def _is_discrete(results: StudyResults, axis: Axis) -> bool:
@@ -308,9 +375,17 @@ def _rug(axis: Axis, runs: Sequence[Run], *, height: float) -> go.Scatter:
 
 
 def _jittered(axis: Axis, run: Run) -> float:
-    """Return where a run stands; at a choice, somewhere beside its place."""
+    """Return where a run stands; of few values, somewhere beside the place."""
     place = axis.place(run.parameters.get(axis.name))
-    return place + 0.5 * (_GOLDEN * run.number % 1 - 0.5) if axis.choices else place
+    return place + _spread(axis) * (_GOLDEN * run.number % 1 - 0.5)
+
+
+def _spread(axis: Axis) -> float:
+    """Return how wide the runs of one value are spread, so that they do not cover each other."""
+    if axis.choices:
+        return 0.5
+    few = axis.whole and (axis.high - axis.low) / axis.step < _FEW_VALUES
+    return 0.35 * axis.step if few else 0.0
 
 
 def _groups(
@@ -325,8 +400,8 @@ def _groups(
         beyond = [run for run in runs if run.number not in usable]
         groups = [
             ("not usable: beyond a threshold or stopped", beyond, PALE_GREY),
-            ("other runs", within, BLUE),
-            ("on the frontier", [run for run in runs if run.number in best], VERMILION),
+            ("other runs", within, GREY),
+            ("on the frontier", [run for run in runs if run.number in best], BLUE),
         ]
         return [(name, members, {**look, "color": c}) for name, members, c in groups if members]
     scale = {} if coloring.categories else {"coloraxis": "coloraxis"}

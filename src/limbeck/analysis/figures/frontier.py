@@ -1,15 +1,17 @@
 """All runs of a study in the plane of two metrics, and the frontier among them."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 
 from limbeck.analysis.attainment import Attainment, attainment
 from limbeck.analysis.figures.coloring import Coloring, area_by, color_by
-from limbeck.analysis.figures.hover import HOVER, hover_writer
+from limbeck.analysis.figures.hover import HOVER, hover_writer, place_template
 from limbeck.analysis.figures.plane import (
     Extent,
     Plane,
@@ -42,7 +44,8 @@ from limbeck.runs import Run, RunState
 from limbeck.wording import format_value
 
 _MANY = 1500
-"""Markers of the largest group, from which on the graphics card draws them."""
+"""Markers of a group, from which on all are drawn by the graphics card, and these told of shortly.
+"""
 _BARS = 150
 """Finished runs, up to which each has an error bar; of more, only those on the frontier."""
 _LINE = 15
@@ -78,6 +81,7 @@ def frontier(
     size: str | None = None,
     repeats: Sequence[Run] = (),
     title: str | None = None,
+    most: int | None = None,
 ) -> go.Figure:
     """Draw all runs, the frontier among them, the baseline, the teacher and the thresholds.
 
@@ -95,6 +99,9 @@ def frontier(
         repeats: Runs that repeat some of the study's with other seeds, such as those of the study
             that confirms it; by default the study's own runs that differ in nothing but the seed.
         title: Stands above the figure; by default the study's name.
+        most: Markers of a group that are drawn at a time: of a larger one, every so manieth of
+            those in sight. By default all, by the graphics card if they are many: computers
+            without one take a second for it, or do not do it at all.
 
     Raises:
         NotFoundError: If there is no metric or parameter of a name.
@@ -110,13 +117,13 @@ def frontier(
     found = (
         None if plane.is_over_runs else attainment(repeats or results.runs, plane.across, plane.up)
     )
-    _write_note(figure, [*_note(results, groups, size), *_band_note(found)])
+    _write_note(figure, [*_note(results, groups, size, most), *_band_note(found)])
     extents = _set_axes(figure, results, plane, placed, found)
     shade_thresholds(figure, extents)
     if found:
         draw_band(figure, plane, found, extents)
     draw_edge(figure, results, plane)
-    _draw_groups(figure, results, plane, groups, coloring, areas)
+    _draw_groups(figure, results, plane, groups, coloring, areas, most)
     draw_infeasible(figure, results, extents)
     draw_teacher(figure, results, plane, extents)
     if areas:
@@ -151,7 +158,10 @@ def _nothing(results: StudyResults, plane: Plane) -> str:
 
 
 def _note(
-    results: StudyResults, groups: Mapping[str, Sequence[Run]], size: str | None
+    results: StudyResults,
+    groups: Mapping[str, Sequence[Run]],
+    size: str | None,
+    most: int | None,
 ) -> list[str]:
     """Return the lines that say what is counted, what is not drawn, and what marks mean."""
     drawn = {run.number for runs in groups.values() for run in runs}
@@ -178,6 +188,8 @@ def _note(
             marks.append(f"area: {plain(size)}, {plain(ends)}")
     if groups["stopped early"]:
         marks.append("stopped early: at the forecast or last value")
+    if most is not None and any(len(runs) > most for runs in groups.values()):
+        marks.append(f"of larger groups {most:,} runs are drawn, others when zoomed in")
     return [*lines, *(", ".join(pair) for pair in _pairs(marks))]
 
 
@@ -242,31 +254,53 @@ def _draw_groups(
     groups: Mapping[str, Sequence[Run]],
     coloring: Coloring | None,
     areas: Mapping[int, float],
+    most: int | None,
 ) -> None:
     write = hover_writer(_told(results, plane))
     if coloring and coloring.axis:
         figure.update_layout(coloraxis=coloring.axis)
     has_bars = len(results.finished) <= _BARS
     # All or none: what the graphics card draws covers what it does not.
-    trace = go.Scattergl if max(map(len, groups.values())) > _MANY else go.Scatter
+    largest = max(map(len, groups.values()))
+    trace = go.Scattergl if most is None and largest > _MANY else go.Scatter
     for name, look in _LOOKS.items():
         runs = groups[name]
         if not runs:
             continue
         bars = name == "frontier" or (has_bars and name in ("dominated", "stopped early"))
+        marker = _marker(name, look, runs, coloring, areas)
+        if most is not None and trace is go.Scatter and len(runs) > most:
+            marker["maxdisplayed"] = most
         figure.add_trace(
             trace(
-                x=[value_of(run, plane.across) for run in runs],
-                y=[value_of(run, plane.up) for run in runs],
+                x=_column(value_of(run, plane.across) for run in runs),
+                y=_column(value_of(run, plane.up) for run in runs),
                 mode="markers",
-                marker=_marker(name, look, runs, coloring, areas),
-                hovertext=[write(run) for run in runs],
-                hovertemplate=HOVER,
-                customdata=[[run.number] for run in runs],
+                marker=marker,
+                customdata=_column([run.number] for run in runs),
                 name=_legend(name, runs),
+                **_told_of(runs, plane, write),
                 **(_bars(runs, plane, look) if bars else {}),
             )
         )
+
+
+def _column(values: Iterable[object]) -> NDArray[np.object_]:
+    """Return values as plotly takes them without a look at each, and sends them as they are.
+
+    What it packs instead (arrays of numbers) is unpacked in the browser each time that anything of
+    the figure changes, and then drawn anew.
+    """
+    return np.array(list(values), dtype=object)
+
+
+def _told_of(
+    runs: Sequence[Run], plane: Plane, write: Callable[[Run], str]
+) -> dict[str, list[str] | str]:
+    """Return what is said of runs: all of each, or of many only where they stand."""
+    if len(runs) > _MANY:
+        return {"hovertemplate": place_template(plane.across, plane.up)}
+    return {"hovertext": [write(run) for run in runs], "hovertemplate": HOVER}
 
 
 def _told(results: StudyResults, plane: Plane) -> list[Metric]:

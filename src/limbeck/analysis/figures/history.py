@@ -23,7 +23,8 @@ Over: TypeAlias = Literal["runs", "cost", "time"]
 _UNITS = ((2 * 86400.0, 86400.0, "days"), (2 * 3600.0, 3600.0, "hours"), (120.0, 60.0, "minutes"))
 """From how many seconds on times are in which unit."""
 
-_MANY = 1500
+_LINE = 40
+"""Characters of the metrics that stand in one line beside the axis."""
 
 
 def history(results: StudyResults, *, over: Over = "runs", title: str | None = None) -> go.Figure:
@@ -48,16 +49,14 @@ def history(results: StudyResults, *, over: Over = "runs", title: str | None = N
         f"n = {len(growth)} ended runs, {len(joined)} of them joined the frontier when they ended"
     )
     figure = new_figure(plain(results.name if title is None else title), note=note)
-    steps = go.Scattergl if len(growth) > _MANY else go.Scatter
-    figure.add_trace(
-        steps(
-            x=[0.0, *places],
-            y=[0.0, *(point.hypervolume for point in growth)],
-            mode="lines",
-            line={"color": BLUE, "width": 1.8, "shape": "hv"},
-            name="hypervolume",
-            hoverinfo="skip",
-        )
+    corners = _corners(growth)
+    figure.add_scatter(
+        x=[0.0, *(places[at] for at in corners)],
+        y=[0.0, *(growth[at].hypervolume for at in corners)],
+        mode="lines",
+        line={"color": BLUE, "width": 1.8, "shape": "hv"},
+        name="hypervolume",
+        hoverinfo="skip",
     )
     _draw_baseline(figure, results, places[-1])
     runs = {run.number: run for run in results.runs}
@@ -74,6 +73,17 @@ def history(results: StudyResults, *, over: Over = "runs", title: str | None = N
     )
     figure.update_layout(xaxis=_across(places, label), yaxis=_up(results))
     return figure
+
+
+def _corners(growth: tuple[Growth, ...]) -> list[int]:
+    """Return where the hypervolume rises, and the last place: between them the stairs are level."""
+    before = 0.0
+    corners = []
+    for at, point in enumerate(growth):
+        if point.hypervolume != before or at == len(growth) - 1:
+            corners.append(at)
+        before = point.hypervolume
+    return corners
 
 
 def _places(growth: tuple[Growth, ...], over: Over) -> tuple[list[float], str]:
@@ -95,12 +105,13 @@ def _across(places: list[float], label: str) -> dict[str, Any]:
 
 
 def _up(results: StudyResults) -> dict[str, Any]:
-    units = " times ".join(
-        f"{goal.name} ({goal.unit})" if goal.unit else goal.name
+    units = [
+        plain(f"{goal.name} ({goal.unit})" if goal.unit else goal.name, limit=30)
         for goal in optimized(results.metrics)
-    )
+    ]
+    times = " times " if sum(map(len, units)) <= _LINE else "<br>times "
     return {
-        "title": {"text": plain(f"hypervolume: {units}")},
+        "title": {"text": f"hypervolume: {times.join(units)}"},
         "rangemode": "tozero",
         "exponentformat": "SI",
     }

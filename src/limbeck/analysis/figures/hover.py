@@ -13,6 +13,23 @@ HOVER = "%{hovertext}<extra></extra>"
 _IN_A_LINE = 4
 
 
+def place_template(across: Metric, up: Metric) -> str:
+    """Return the hover template of markers too many for a text each: the run, and where it is.
+
+    Args:
+        across: Metric of the horizontal axis; its format is that of the axis.
+        up: Of the vertical one.
+    """
+
+    def line(metric: Metric, value: str) -> str:
+        # A name is no part of the template.
+        name, unit = (plain(text).replace("%{", "% {") for text in (metric.name, metric.unit))
+        return f"{name} {value} {unit}".rstrip()
+
+    lines = ["<b>run %{customdata[0]}</b>", line(across, "%{x}"), line(up, "%{y}")]
+    return "<br>".join(lines) + "<extra></extra>"
+
+
 def hover_writer(metrics: Sequence[Metric]) -> Callable[[Run], str]:
     """Return what writes the text of a run: number, state, values with errors, parameters.
 

@@ -21,10 +21,12 @@ from limbeck.sensitivity import Importance, Importances
 _COLUMNS = 3
 _BAR_HEIGHT = 30  # Pixels, for both bars of a parameter.
 _LEAST_PANEL = 150
+_GAP = 90  # Pixels between two rows of panels.
 _CELL = 34  # Pixels of a row of the heatmap.
-_SHOWN_SHARE = 0.01
+SHOWN_SHARE = 0.01
 """A pair's share is written into its cell from here on."""
 _MOST_CAUTIONS = 3
+_TOP = {"yref": "container", "y": 1, "yanchor": "top", "pad": {"t": 14}}
 _NO_EFFECT = "no effect seen"
 
 
@@ -44,8 +46,10 @@ def importance_bars(found: Sequence[Importances]) -> go.Figure:
     shown = [each for each in found if each.parameters]
     if not shown:
         return empty_figure(plain(found[0].warning if found else "no metric", limit=120))
-    names = _order(shown)
-    rows, columns = -(-len(shown) // _COLUMNS), min(len(shown), _COLUMNS)
+    names = by_importance(shown)
+    columns = 2 if len(shown) == 4 else min(len(shown), _COLUMNS)
+    rows = -(-len(shown) // columns)
+    panel = max(_BAR_HEIGHT * len(names), _LEAST_PANEL)
     figure = new_figure("What matters", note=_note(shown))
     make_subplots(
         rows=rows,
@@ -53,7 +57,7 @@ def importance_bars(found: Sequence[Importances]) -> go.Figure:
         figure=figure,
         shared_yaxes=True,
         horizontal_spacing=0.04,
-        vertical_spacing=0.3 / rows,
+        vertical_spacing=_GAP / (panel * rows + _GAP * (rows - 1)),
         subplot_titles=[_panel_title(each) for each in shown],
     )
     for index, each in enumerate(shown):
@@ -61,14 +65,13 @@ def importance_bars(found: Sequence[Importances]) -> go.Figure:
         for trace in _bars(each, names, legend=index == 0):
             figure.add_trace(trace, **place)
     _order_axes(figure, names)
-    panel = max(_BAR_HEIGHT * len(names), _LEAST_PANEL)
     figure.update_annotations(font={"size": 12})
     return figure.update_layout(
         barmode="group",
         bargap=0.25,
         bargroupgap=0,
-        height=190 + (panel + 60) * rows,
-        title={"yref": "container", "y": 1, "yanchor": "top", "pad": {"t": 14}},
+        height=160 + (panel + _GAP) * rows,
+        title=_TOP,
         legend={"yref": "container", "y": 0, "yanchor": "bottom", "traceorder": "normal"},
         margin={"t": 120 + 14 * sum(bool(each.warning) for each in shown), "b": 95},
     )
@@ -88,7 +91,7 @@ def interaction_map(found: Importances) -> go.Figure:
         first, second = sorted(names.index(name) for name in pair.parameters)
         shares[second, first] = 100 * pair.share
     texts = [
-        ["" if not share >= 100 * _SHOWN_SHARE else f"{share:.0f}" for share in row]
+        ["" if not share >= 100 * SHOWN_SHARE else f"{share:.0f}" for share in row]
         for row in shares
     ]
     labels = [plain(name, limit=24) for name in names]
@@ -115,17 +118,20 @@ def interaction_map(found: Importances) -> go.Figure:
             colorbar={"ticksuffix": " %", "thickness": 14},
         )
     )
-    figure.update_xaxes(showgrid=False, tickangle=-45 if len(names) > 6 else 0)
+    figure.update_xaxes(showgrid=False, autotickangles=[0, -45, -90])
     figure.update_yaxes(showgrid=False, autorange="reversed")
     return figure.update_layout(
-        height=260 + _CELL * max(len(names), 8),
-        title={"yref": "container", "y": 1, "yanchor": "top", "pad": {"t": 14}},
-        margin={"t": 90, "b": 110},
+        height=210 + _CELL * max(len(names), 8),
+        title={"xref": "container", "x": 0.02, **_TOP},
+        margin={"t": 90, "b": 60},
     )
 
 
-def _order(found: Sequence[Importances]) -> list[str]:
-    """Return the names of all parameters, those with the largest total index in any panel first."""
+def by_importance(found: Sequence[Importances]) -> list[str]:
+    """Return the names of all parameters, those with the largest total index of any metric first.
+
+    Where no effect is seen counts as 0.
+    """
     largest: dict[str, float] = {}
     for each in found:
         for one in each.parameters:

@@ -1,7 +1,7 @@
 """Parallel coordinates: every run a line through its parameters and its metrics."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -12,15 +12,14 @@ from limbeck.analysis.figures.scales import Axis, metric_axis, parameter_axis
 from limbeck.analysis.figures.style import SEQUENTIAL, empty_figure, new_figure, plain
 from limbeck.analysis.results import StudyResults
 from limbeck.analysis.winners import at_least_the_baseline, leading_score
-from limbeck.errors import NotFoundError
 from limbeck.metrics import Goal, Metric
 from limbeck.runs import Run
 from limbeck.wording import format_value
 
 Which = Literal["frontier", "all", "at least the baseline"]
-Range = tuple[float, float]
 
 _LONGEST = 26  # Characters of a heading.
+_AXIS = 42  # Pixels from one axis to the next, at least.
 _CHARACTER = 6.5  # Pixels.
 
 # The brightest part of the scale is left out: thin lines of it cannot be seen on white paper.
@@ -49,7 +48,8 @@ def parallel_coordinates(
         limit: Worst value of the leading score that is drawn, the thresholds aside.
 
     Returns:
-        A figure whose trace has the run numbers as ``customdata``.
+        A figure whose trace has the run numbers as ``customdata``; its layout's ``meta`` has the
+        ``least_width`` in pixels at which it can be read.
 
     Raises:
         NotFoundError: If the study has no metric of the name.
@@ -75,38 +75,10 @@ def parallel_coordinates(
     )
     first = figure.data[0].dimensions[0].ticktext or ()
     left = max(60, 20 + round(_CHARACTER * max(map(len, first), default=0)))
-    return figure.update_layout(margin={"l": left, "r": 30, "t": 80, "b": 125})
-
-
-def brushed(figure: go.Figure, ranges: Mapping[int, Range | Sequence[Range]]) -> tuple[int, ...]:
-    """Return the numbers of the runs whose lines a selection keeps, ascending.
-
-    Args:
-        figure: What `parallel_coordinates` returned.
-        ranges: One range, or several of which one is enough, by position of the dimension in the
-            figure, as plotly reports its ``constraintrange``; both ends are within.
-
-    Raises:
-        NotFoundError: If the figure does not have so many dimensions.
-    """
-    if not figure.data:
-        return ()
-    dimensions, numbers = figure.data[0].dimensions, figure.data[0].customdata
-    kept = set(range(len(numbers)))
-    for position, given in ranges.items():
-        if not 0 <= position < len(dimensions):
-            raise NotFoundError(
-                f"the figure has the dimensions 0 to {len(dimensions) - 1}, but no {position}"
-            )
-        parts = [sorted(part) for part in _parts(given)]
-        values = dimensions[position].values
-        kept = {i for i in kept if any(low <= values[i] <= high for low, high in parts)}
-    return tuple(sorted(int(numbers[i]) for i in kept))
-
-
-def _parts(given: Any) -> Sequence[Range]:
-    """Return the ranges of a constraint, which may be one of two numbers itself."""
-    return [given] if isinstance(given[0], int | float) else given
+    width = left + _AXIS * len(axes) + 80
+    return figure.update_layout(
+        margin={"l": left, "r": 30, "t": 80, "b": 125}, meta={"least_width": width}
+    )
 
 
 def _chosen(results: StudyResults, runs: Which, limit: float | None) -> tuple[Run, ...]:

@@ -20,6 +20,8 @@ ABSENT = "absent"
 MAX_MARKED = 13
 """Whole numbers up to so many are marked one by one."""
 
+_PANEL_TEXT = 22
+"""Characters that stand beside each other below one of three panels on a page of 600 pixels."""
 _MARGIN = 0.12  # Of the axis: how far below its low end the absent ones stand.
 _HIDDEN = "\u200b"  # A space of no width: so many make the text of a mark that shows none.
 
@@ -162,6 +164,12 @@ def metric_axis(metric: Metric, values: Sequence[float | None]) -> Axis:
     log = metric.goal is Goal.MINIMIZE and 0 < low * LOG_SPAN < high
     low, high = _log_line(low, high) if log else _line(low, high)
     return Axis(name=metric.name, low=low, high=high, log=log, has_absent=len(finite) < len(values))
+
+
+def choice_angle(axis: Axis) -> int:
+    """Return the angle of the marks of an axis in a narrow panel, in degrees: 0 for numbers."""
+    texts = axis.ticks().texts
+    return -30 if axis.choices and sum(map(len, texts)) + 2 * len(texts) > _PANEL_TEXT else 0
 
 
 def engineering(number: float) -> str:

@@ -1,13 +1,14 @@
 """What the winners share: their distribution over that of all runs, parameter by parameter."""
 
 from collections.abc import Sequence
+from textwrap import wrap
 
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from limbeck.analysis.figures.scales import ABSENT, Axis, parameter_axis
+from limbeck.analysis.figures.scales import ABSENT, Axis, choice_angle, parameter_axis
 from limbeck.analysis.figures.style import (
     BLUE,
     GREY,
@@ -53,8 +54,9 @@ def winners_figure(results: StudyResults, *, rule: Rule = "baseline") -> go.Figu
     rows = -(-len(found.traits) // _COLUMNS)
     figure = new_figure(
         "What the winners share",
-        note=f"Winners: runs {plain(found.rule, limit=160)}.<br>p: against all other finished "
-        f"runs, by ranks (choices: Fisher), corrected for {len(found.traits)} parameters (Holm).",
+        note=f"Winners: runs {'<br>'.join(map(plain, _lines(found.rule)))}.<br>p: against all "
+        "other finished runs, by ranks (choices: Fisher), corrected for "
+        f"{len(found.traits)} parameters (Holm).",
     )
     make_subplots(
         rows=rows,
@@ -72,6 +74,7 @@ def winners_figure(results: StudyResults, *, rule: Rule = "baseline") -> go.Figu
         barmode="overlay",
         bargap=0,
         legend={"yref": "container", "y": 0, "yanchor": "bottom"},
+        title={"yref": "container", "y": 1, "yanchor": "top", "pad": {"t": 14}},
         margin={"t": 130},
     )
 
@@ -114,7 +117,7 @@ def _draw(
         ticktext=list(ticks.values()),
         range=[edges[0], edges[-1]],
         showgrid=False,
-        tickangle=0,
+        tickangle=choice_angle(axis),
         tickfont={"size": 11},
         **place,
     )
@@ -180,10 +183,9 @@ def _shares(axis: Axis, runs: Sequence[Run], edges: NDArray[np.float64]) -> NDAr
 
 def _shown_ticks(axis: Axis) -> dict[float, str]:
     """Return the marks with texts, few enough to stand beside each other."""
-    ticks = axis.ticks()
-    longest = max(4, 36 // len(axis.choices)) if axis.choices else 12
+    ticks, angle = axis.ticks(), choice_angle(axis)
     marks = {
-        place: plain(text, limit=longest)
+        place: plain(text, limit=9 if angle else 12)
         for place, text in zip(ticks.places, ticks.texts, strict=True)
         if text.strip("\u200b")
     }
@@ -204,7 +206,11 @@ def _heading(trait: Trait) -> str:
     if trait.p_value is None:
         return name
     p = f"p {p_text(trait.p_value)}"
-    return f"<b>{name}</b>, {p}" if trait.differs else f"{name}, {p}"
+    return f"<b>{name}</b><br>{p}" if trait.differs else f"{name}<br>{p}"
+
+
+def _lines(text: str) -> list[str]:
+    return wrap(text, 76, max_lines=2, placeholder="…")
 
 
 def _nothing(results: StudyResults, found: Winners) -> str:

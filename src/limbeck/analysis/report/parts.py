@@ -16,6 +16,8 @@ class Table:
         rows: Cells of each row.
         marked: Rows and columns of the cells that stand out.
         note: Stands below it; empty for none.
+        stacked: Whether a narrow window shows each row as a list of its cells: where these have
+            sentences.
     """
 
     caption: str
@@ -23,6 +25,7 @@ class Table:
     rows: Sequence[Sequence[str]]
     marked: frozenset[tuple[int, int]] = frozenset()
     note: str = ""
+    stacked: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,8 @@ from limbeck.tasks.question_answering.dataset import Question, QuestionSet
 
 NO_TITLE = "(no title)"
 """The topic of questions whose source names no article."""
+LONGEST_TOPIC = 200
+"""Letters of a topic; a title may have any number."""
 
 OTHER_WORD = "other"
 """The group of questions without an English question word."""
@@ -40,9 +42,14 @@ class Grouping:
     places: NDArray[np.intp]
 
 
+def topic_of(question: Question) -> str:
+    """Return the article that a question's paragraph is from, as groups are named by it."""
+    return question.title[:LONGEST_TOPIC] or NO_TITLE
+
+
 def by_topic(questions: QuestionSet) -> Grouping:
     """Group questions by the article that their paragraph is from, the largest first."""
-    return _largest_first([question.title or NO_TITLE for question in questions.questions])
+    return _largest_first([topic_of(question) for question in questions.questions])
 
 
 def by_question_word(questions: QuestionSet) -> Grouping:

@@ -1,6 +1,7 @@
 """What matters and what winners share: computed when a visitor asks, beside the server."""
 
 from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
@@ -10,6 +11,7 @@ from typing import Any
 from dash import Dash, Input, Output, State, html, no_update
 from dash.development.base_component import Component
 
+from limbeck.analysis.figures.dependence import MOST_SLICED, slice_figure, worth_drawing
 from limbeck.analysis.figures.importance import importance_bars
 from limbeck.analysis.figures.style import Theme
 from limbeck.analysis.figures.winners import winners_figure
@@ -87,12 +89,13 @@ def register(app: Dash, site: Site) -> None:
     ) -> Any:
         if not asked:
             return no_update, no_update
-        futures = desk.ask(site.reader.results(study), asked)
+        results = site.reader.results(study)
+        futures = desk.ask(results, asked)
         done = sum(future.done() for future in futures)
         now = f"{asked} {done} {theme}"
         if now == before:
             return no_update, no_update
-        return _importance(futures, theme), now
+        return _importance(results, futures, theme), now
 
     @app.callback(
         Output("study-winners", "children"),
@@ -105,7 +108,9 @@ def register(app: Dash, site: Site) -> None:
         return _winners(site.reader.results(study), rule, theme) if asked else no_update
 
 
-def _importance(futures: tuple[Future[Importances], ...], theme: Theme | None) -> list[Component]:
+def _importance(
+    results: StudyResults, futures: tuple[Future[Importances], ...], theme: Theme | None
+) -> list[Component]:
     finished = [future for future in futures if future.done()]
     problems = [future.exception() for future in finished if future.exception() is not None]
     found = [future.result() for future in finished if future.exception() is None]
@@ -117,7 +122,21 @@ def _importance(futures: tuple[Future[Importances], ...], theme: Theme | None) -
         height = int(figure.layout.height or 300)
         figure.update_layout(title_text="")
         parts.append(graph("study-importance-figure", shown(figure, theme), height=height))
+    if len(results.runs) <= MOST_SLICED:
+        parts += _slices(results, found, theme)
     return parts
+
+
+def _slices(
+    results: StudyResults, found: Sequence[Importances], theme: Theme | None
+) -> Iterator[Component]:
+    """Yield the runs along the parameters that matter, for each metric that has to be measured."""
+    unknown = {metric.name for metric in results.judged if not metric.known}
+    for index, each in enumerate(found):
+        if each.metric in unknown and (names := worth_drawing(each)):
+            figure = slice_figure(results, each.metric, parameters=names)
+            height = int(figure.layout.height)
+            yield graph(f"study-slices-{index}", shown(figure, theme), height=height)
 
 
 def _winners(results: StudyResults, rule: Rule, theme: Theme | None) -> list[Component]:
