@@ -7,7 +7,7 @@ from threading import Thread
 
 import pytest
 from flask.testing import FlaskClient
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, BrowserContext, Page
 from waitress import create_server
 
 from limbeck.dashboard.app import create_app
@@ -58,14 +58,21 @@ def url(studied: Studied) -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="session")
+def visits(browser: Browser) -> BrowserContext:
+    """Where pages are opened: it keeps the scripts that all of them load."""
+    return browser.new_context(viewport={"width": 1280, "height": 900})
+
+
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
+def page(visits: BrowserContext) -> Iterator[Page]:
     """A page that must not log an error, nor raise one."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    opened = context.new_page()
+    opened = visits.new_page()
     errors: list[str] = []
     opened.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
     opened.on("pageerror", lambda error: errors.append(str(error)))
     yield opened
-    context.close()
+    if opened.url.startswith("http"):
+        opened.evaluate("localStorage.clear()")  # The theme that was chosen.
+    opened.close()
     assert errors == []

@@ -1,6 +1,5 @@
 """The page of mistakes: what is counted, found and marked, of any text."""
 
-import json
 import os
 import re
 from pathlib import Path
@@ -19,7 +18,6 @@ pytestmark = pytest.mark.browser
 
 RUN = 3
 MISTAKES = f"/study/{STUDY}/mistakes"
-HOSTILE = "<img src=x onerror='window.hacked=1'><script>window.hacked=1</script>[a](javascript:1)"
 
 
 @pytest.fixture(scope="module")
@@ -149,37 +147,19 @@ def test_missing_questions_are_one_line(page: Page, own_studied: Studied) -> Non
         expect(page.get_by_role("alert")).to_contain_text("dev.json")
 
 
-def test_hostile_questions_are_only_text(page: Page, own_studied: Studied) -> None:
-    path = own_studied.config.folder / "dev.json"
-    data = json.loads(path.read_text())
-    for article in data["data"]:
-        article["title"] = HOSTILE
-        for paragraph in article["paragraphs"]:
-            paragraph["context"] += HOSTILE
-            for asked in paragraph["qas"]:
-                asked["question"] += HOSTILE
-    path.write_text(json.dumps(data))
-    with serving(own_studied, Access()) as address:
-        page.goto(f"{address}{MISTAKES}?run={RUN}&kind=all&q=onerror")
-        expect(page.locator("#mistakes-count")).to_have_text("12 of 12 questions")
-        page.locator("#mistakes-rows .ag-row .ag-cell").first.click()
-        expect(page.locator(".question h3")).to_contain_text("<script>window.hacked=1</script>")
-        assert page.evaluate("window.hacked") is None
-        assert page.locator(".question img, .question script, #mistakes-rows img").count() == 0
-
-
-@pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (1280, "dark"), (400, "light")])
+@pytest.mark.parametrize("theme", ["light", "dark"])
 def test_screenshot(
-    page: Page, url: str, tmp_path: Path, examined: Examination, width: int, theme: str
+    page: Page, url: str, tmp_path: Path, examined: Examination, theme: str
 ) -> None:
-    page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
     page.goto(f"{url}{MISTAKES}?run={RUN}&question={examined.records[0].id}")
     expect(page.locator(".question")).to_be_visible()
     expect(page.locator("#mistakes-changes .barlayer")).to_be_visible()
-    cell = page.locator("#mistakes-rows .ag-cell").first
-    cell.scroll_into_view_if_needed()
-    expect(cell).not_to_have_text("", use_inner_text=True)
     folder = Path(os.environ.get("LIMBECK_SCREENSHOTS", tmp_path))
-    page.screenshot(path=folder / f"mistakes-{width}-{theme}.png", full_page=True)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for width in (1280, 400):
+        page.set_viewport_size({"width": width, "height": 900})
+        cell = page.locator("#mistakes-rows .ag-cell").first
+        cell.scroll_into_view_if_needed()
+        expect(cell).not_to_have_text("", use_inner_text=True)
+        page.screenshot(path=folder / f"mistakes-{width}-{theme}.png", full_page=True)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -144,11 +144,7 @@ def test_a_read_only_dashboard_has_no_such_page(page: Page, url: str) -> None:
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("width", [1280, 400])
-def test_a_study_is_changed_by_hand(
-    page: Page, own_studied: Studied, width: int, tmp_path: Path
-) -> None:
-    page.set_viewport_size({"width": width, "height": 900})
+def test_a_study_is_changed_by_hand(page: Page, own_studied: Studied, tmp_path: Path) -> None:
     with serving(own_studied, Access(allow_write=True)) as address, own_studied.open() as store:
         page.goto(f"{address}/study/{STUDY}/queue")
         expect(page.locator("#queue-state")).to_have_text("14 runs of a budget of 20.")
@@ -157,6 +153,7 @@ def test_a_study_is_changed_by_hand(
         expect(page.locator("#queue-answer")).to_contain_text("must lie in its search space")
         page.get_by_role("button", name="Pause").click()
         expect(page.locator("#queue-state")).to_contain_text("it is paused")
+        page.set_viewport_size({"width": 400, "height": 900})
         page.get_by_label("Runs in all").fill("25")
         page.get_by_role("button", name="Change the budget").click()
         expect(page.locator("#queue-state")).to_contain_text("a budget of 25")
@@ -173,7 +170,9 @@ def test_a_study_is_changed_by_hand(
         asked.value.accept()
         expect(page.locator("#queue-stop-answer")).to_have_text(f"Run {WAITING} is stopped.")
         folder = Path(os.environ.get("LIMBECK_SCREENSHOTS", tmp_path))
-        page.screenshot(path=folder / f"queue-{width}.png", full_page=True)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        for width in (1280, 400):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.screenshot(path=folder / f"queue-{width}.png", full_page=True)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
         page.goto("about:blank")  # No request is under way when the server closes.
         assert store.run(STUDY, WAITING).state is RunState.STOPPED

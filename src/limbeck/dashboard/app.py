@@ -12,6 +12,7 @@ from limbeck.dashboard import downloads
 from limbeck.dashboard.components import notice
 from limbeck.dashboard.pages import PAGES
 from limbeck.dashboard.security import protect
+from limbeck.dashboard.sending import hasten
 from limbeck.dashboard.site import Site, address, find_place, read_query
 from limbeck.errors import LimbeckError, NotFoundError
 
@@ -36,6 +37,7 @@ def create_app(site: Site) -> Dash:
         page.register(app, site)
     downloads.register(app, site)
     protect(app, site.access)
+    hasten(app)
     return app
 
 

@@ -1,11 +1,13 @@
 """What the pages show, read from a store: again only when it has changed."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from itertools import takewhile
 from threading import Lock
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from limbeck.analysis.results import StudyResults, load_results
 from limbeck.errors import NotFoundError
@@ -17,6 +19,11 @@ from limbeck.tasks.question_answering.dataset import QuestionSet
 
 _KEPT = 8
 """So many studies are kept in memory: those last looked at."""
+_MADE = 32
+"""So much that was made of a study is kept until it changes: what was last asked for."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,11 +34,15 @@ class _Seen:
         pulse: Of the store's, when it was read.
         results: The study.
         settled: So many of its runs cannot change any more: those of the first numbers.
+        made: What was made of it, by function and arguments.
+        lock: Held while something is made of it.
     """
 
     pulse: str
     results: StudyResults
     settled: int
+    made: OrderedDict[Hashable, Any] = field(default_factory=OrderedDict)
+    lock: Lock = field(default_factory=Lock)
 
 
 class Reader:
@@ -67,6 +78,39 @@ class Reader:
         Raises:
             NotFoundError: If there is no such study.
         """
+        return self._see(study).results
+
+    def made(
+        self,
+        make: Callable[Concatenate[StudyResults, P], T],
+        study: str,
+        *arguments: P.args,
+        **named: P.kwargs,
+    ) -> T:
+        """Return what a function makes of a study as it is now: once for all visitors.
+
+        Args:
+            make: The function; what it returns must not be changed, and is kept until the study
+                has changed.
+            study: Name of the study.
+            arguments: For the function, after the study; each must be hashable.
+            named: Further ones, by name.
+
+        Raises:
+            NotFoundError: If there is no such study.
+        """
+        seen = self._see(study)
+        key = (make, arguments, tuple(named.items()))
+        with seen.lock:
+            if key not in seen.made:
+                seen.made[key] = make(seen.results, *arguments, **named)
+                if len(seen.made) > _MADE:
+                    seen.made.popitem(last=False)
+            seen.made.move_to_end(key)
+            found: T = seen.made[key]
+        return found
+
+    def _see(self, study: str) -> _Seen:
         pulse = self.store.pulse(study)
         with self._lock:
             seen = self._seen.get(study)
@@ -76,7 +120,7 @@ class Reader:
                 if len(self._seen) > _KEPT:
                     self._seen.popitem(last=False)
             self._seen.move_to_end(study)
-        return seen.results
+        return seen
 
     def questions(self, study: str) -> QuestionSet:
         """Return the questions that score a study's runs; those of the last two studies are kept.

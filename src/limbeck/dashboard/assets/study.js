@@ -266,9 +266,9 @@
             if (typeof value !== "number") {
                 return value === undefined || value === null ? "" : `${value}`;
             }
-            const [scale, letter] = [[1e9, "G"], [1e6, "M"], [1e4, "k"], [0, ""]]
+            const [, scale, letter] = [[1e9, 1e9, " G"], [1e6, 1e6, " M"], [1e4, 1e3, " k"], [0, 1, ""]]
                 .find(([least]) => Math.abs(value) >= least);
-            return `${Number((value / (scale || 1)).toPrecision(4))}${letter && ` ${letter}`}`;
+            return `${Number((value / scale).toPrecision(4))}${letter}`;
         },
     });
 

@@ -13,6 +13,7 @@ from dash.development.base_component import Component
 from limbeck.analysis.results import StudyResults
 from limbeck.config import vary
 from limbeck.dashboard.components import notice, panel, study_head
+from limbeck.dashboard.run_parts import cut
 from limbeck.dashboard.site import Site
 from limbeck.dashboard.writing import check_write
 from limbeck.errors import ConfigError, LimbeckError, NotFoundError
@@ -23,6 +24,8 @@ from limbeck.wording import short_value
 
 _PATIENCE = 600
 """Seconds for which a run's known metrics may take to compute; mostly the libraries load."""
+_LONGEST = 100
+"""Letters that are shown of a value."""
 
 
 def layout(site: Site, query: Mapping[str, str], **place: str | int) -> Component:  # noqa: ARG001
@@ -79,6 +82,10 @@ def register(app: Dash, site: Site) -> None:
     ) -> Component:
         check_write(site.access)
         given = {each["name"]: text for each, text in zip(ids, texts, strict=True)}
+        for parameter in site.reader.results(study).parameters:
+            if isinstance(parameter, Choice) and given.get(parameter.name) is not None:
+                chosen = parameter.choices[given[parameter.name]]
+                given[parameter.name] = json.dumps(chosen)
         return _answer(lambda: queue_run(site, study, given))
 
     @app.callback(
@@ -223,7 +230,7 @@ def _answer(act: Any) -> Component:
     try:
         return notice(act())
     except (LimbeckError, subprocess.TimeoutExpired) as error:
-        return notice(" ".join(str(error).splitlines()), kind="error")
+        return notice(cut(" ".join(str(error).splitlines())), kind="error")
 
 
 def _value(text: str | float | None) -> Value:
@@ -257,15 +264,18 @@ def _run_panel(results: StudyResults) -> Component:
 
 def _field(parameter: Parameter, start: Value | None) -> Component:
     name = {"type": "queue-value", "name": parameter.name}
-    shown = "not active" if start is None else short_value(start)
+    shown = "not active" if start is None else cut(short_value(start), _LONGEST)
     field: Component
     if isinstance(parameter, Choice):
-        options = [{"value": json.dumps(v), "label": short_value(v)} for v in parameter.choices]
+        options = [
+            {"value": at, "label": cut(short_value(value), _LONGEST)}
+            for at, value in enumerate(parameter.choices)
+        ]
         field = dcc.Dropdown(id=name, options=options, placeholder=shown)
     else:
         field = dcc.Input(id=name, type="text", placeholder=shown, maxLength=40)
     needs = "".join(f", if {each.text}" for each in parameter.when)
-    about = html.Small(f"{parameter.range_text}{needs}", className="quiet")
+    about = html.Small(cut(f"{parameter.range_text}{needs}", 2 * _LONGEST), className="quiet")
     return html.Label([parameter.name, field, about])
 
 

@@ -34,7 +34,7 @@ from limbeck.dashboard.pages.mistakes.listing import (
     outcomes_table,
     rows,
 )
-from limbeck.dashboard.run_parts import cut, with_query
+from limbeck.dashboard.run_parts import cut, untitled, with_query
 from limbeck.dashboard.site import Site
 from limbeck.errors import InputError
 from limbeck.metrics import Goal
@@ -157,7 +157,7 @@ def _register_figures(app: Dash, examined: Examined) -> None:
         if not seen:
             return no_update, no_update
         examination = examined(seen, study)
-        figure = kinds_figure(examination).update_layout(uirevision=str(seen))
+        figure = untitled(kinds_figure(examination)).update_layout(uirevision=str(seen))
         return shown(figure, theme), outcomes_table(examination)
 
     @app.callback(

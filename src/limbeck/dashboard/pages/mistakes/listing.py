@@ -21,6 +21,8 @@ WRONG, ALL = "wrong", "all"
 """Choices of kinds beside the kinds themselves."""
 _LONGEST = 200
 """Letters of a text in a cell."""
+_LONGEST_CONTEXT = 20_000
+"""Letters of a context; over one word of a million letters a browser stands still."""
 _ROLES = {Role.GOLD: "gold", Role.PREDICTED: "predicted", Role.BOTH: "both"}
 LEGEND = {
     Role.GOLD: "gold answer",
@@ -159,7 +161,8 @@ def detail(record: AnsweredQuestion, examination: Examination) -> Component:
     parts: list[Component] = [
         html.H3(cut(record.question)),
         html.P(
-            f"{record.title.replace('_', ' ')} · {record.id} · token F1 {record.f1:.2f}",
+            f"{cut(record.title.replace('_', ' '), _LONGEST)} · {cut(record.id, _LONGEST)} · "
+            f"token F1 {record.f1:.2f}",
             className="quiet",
         ),
         table(["model", "answer", "kind"], cells, name="Answers"),
@@ -168,7 +171,9 @@ def detail(record: AnsweredQuestion, examination: Examination) -> Component:
     ]
     for other in examination.others[:1]:
         parts += _excerpt(other.name, excerpt(record.asked, record.others[other.name]))
-    parts.append(html.Details([html.Summary("Whole context"), html.P(record.context)]))
+    parts.append(
+        html.Details([html.Summary("Whole context"), html.P(cut(record.context, _LONGEST_CONTEXT))])
+    )
     return html.Div(parts, className="question")
 
 
@@ -186,9 +191,9 @@ def _legend() -> Component:
 def _excerpt(name: str, pieces: Sequence[Piece]) -> list[Component]:
     """Return what stands around the answers; a mark says to those who do not see it what it is."""
     shown = [
-        html.Mark(piece.text, className=_ROLES[piece.role], title=LEGEND[piece.role])
+        html.Mark(cut(piece.text), className=_ROLES[piece.role], title=LEGEND[piece.role])
         if piece.role in _ROLES
-        else piece.text
+        else cut(piece.text)
         for piece in pieces
     ]
     return [html.H4(name), html.P(shown)]

@@ -59,7 +59,7 @@ def story(run: Run) -> Component:
     if run.total_steps:
         told["Steps"] = f"{run.total_steps:,}"
     if run.owner:
-        told["Worker"] = run.owner
+        told["Worker"] = cut(run.owner, 200)
     parts: list[Component] = [facts(told)]
     if run.message or run.error_type:
         text = ": ".join(part for part in (run.error_type, cut(run.message)) if part)

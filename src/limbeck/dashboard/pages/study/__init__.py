@@ -38,28 +38,36 @@ def layout(site: Site, query: Mapping[str, str], **place: str | int) -> Componen
     """
     study = str(place["study"])
     pulse = site.reader.pulse(study)
-    results = site.reader.results(study)
-    chosen = read_choices(query, results)
+    memory, panels = site.reader.made(_panels, study, pulse, frozenset(query.items()))
     return html.Div(
         [
-            *_memory(study, pulse, chosen, asdict(read_choices({}, results))),
+            *memory,
             study_head(site, study, "study"),
             _selection_bar(),
             html.Div(
-                [
-                    _progress_panel(),
-                    _frontier_panel(results, chosen),
-                    _picks_panel(chosen),
-                    _history_panel(chosen),
-                    _lines_panel(chosen),
-                    _runs_panel(study, results, chosen),
-                    _matters_panel(chosen),
-                    panel("Notes", *notes.notes_panel(site), name="wide"),
-                ],
+                [*panels, panel("Notes", *notes.notes_panel(site), name="wide")],
                 className="panels",
             ),
         ]
     )
+
+
+def _panels(
+    results: StudyResults, pulse: str, query: frozenset[tuple[str, str]]
+) -> tuple[list[Component], list[Component]]:
+    """Return what the browser keeps of the page, and the panels of a study."""
+    chosen = read_choices(dict(query), results)
+    memory = _memory(results.name, pulse, chosen, asdict(read_choices({}, results)))
+    panels = [
+        _progress_panel(),
+        _frontier_panel(results, chosen),
+        _picks_panel(chosen),
+        _history_panel(chosen),
+        _lines_panel(chosen),
+        _runs_panel(results.name, results, chosen),
+        _matters_panel(chosen),
+    ]
+    return memory, panels
 
 
 def register(app: Dash, site: Site) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar, get_args
+from typing import TypeVar, get_args
 
 from limbeck.analysis.figures.history import Over
 from limbeck.analysis.figures.parallel import Which
@@ -15,7 +15,6 @@ T = TypeVar("T", bound=str)
 LINES: tuple[Which, ...] = get_args(Which)
 OVERS: tuple[Over, ...] = ("runs", "cost", "time")
 RULES: tuple[Rule, ...] = get_args(Rule)
-Yes = Literal["yes"]
 
 _MANY = 2_000
 """From so many runs on, only the lines of the frontier are drawn at first."""

@@ -1,5 +1,7 @@
 """The figures of a study that follow it while it goes on: frontier, hypervolume, parallel axes."""
 
+from typing import Any
+
 import plotly.graph_objects as go
 from dash import ClientsideFunction, Dash, Input, Output, State
 
@@ -7,8 +9,15 @@ from limbeck.analysis.figures.frontier import frontier
 from limbeck.analysis.figures.history import Over, history
 from limbeck.analysis.figures.parallel import Which, parallel_coordinates
 from limbeck.analysis.figures.style import Theme
+from limbeck.analysis.results import StudyResults
 from limbeck.dashboard.components import shown
 from limbeck.dashboard.site import Site
+
+_MOST = 1_000
+"""Markers of runs of a kind that are drawn at a time; a browser has them in a third of a second."""
+
+Drawn = dict[str, Any]
+"""A figure as browsers get it."""
 
 
 def register(app: Dash, site: Site) -> None:
@@ -32,12 +41,10 @@ def register(app: Dash, site: Site) -> None:
         color: str | None,
         size: str | None,
         study: str,
-    ) -> go.Figure:
-        results = site.reader.results(study)
-        figure = frontier(results, across=across, up=up, color=color, size=size, title="")
-        # Zoom and tool stay as the visitor left them while the axes do.
-        figure.update_layout(uirevision=f"{across} {up}", dragmode="select", clickmode="event")
-        return shown(figure, theme)
+    ) -> Drawn:
+        return site.reader.made(
+            _frontier, study, theme, across=across, up=up, color=color, size=size
+        )
 
     @app.callback(
         Output("study-history-drawn", "data"),
@@ -47,10 +54,8 @@ def register(app: Dash, site: Site) -> None:
         State("study-name", "data"),
         prevent_initial_call=True,
     )
-    def draw_history(_pulse: str, theme: Theme | None, over: Over, study: str) -> go.Figure:
-        figure = history(site.reader.results(study), over=over, title="")
-        figure.update_layout(uirevision=over, dragmode="select", clickmode="event")
-        return shown(figure, theme)
+    def draw_history(_pulse: str, theme: Theme | None, over: Over, study: str) -> Drawn:
+        return site.reader.made(_history, study, theme, over)
 
     @app.callback(
         Output("study-parallel-drawn", "data"),
@@ -60,13 +65,43 @@ def register(app: Dash, site: Site) -> None:
         State("study-name", "data"),
         prevent_initial_call=True,
     )
-    def draw_parallel(_pulse: str, theme: Theme | None, lines: Which, study: str) -> go.Figure:
-        figure = parallel_coordinates(site.reader.results(study), runs=lines)
-        # The brushes stay while the same runs are shown.
-        figure.update_layout(title_text="", margin_t=60, uirevision=lines)
-        return shown(figure, theme)
+    def draw_parallel(_pulse: str, theme: Theme | None, lines: Which, study: str) -> Drawn:
+        return site.reader.made(_parallel, study, theme, lines)
 
     _show_selection(app)
+
+
+def _frontier(
+    results: StudyResults,
+    theme: Theme | None,
+    *,
+    across: str | None,
+    up: str | None,
+    color: str | None,
+    size: str | None,
+) -> Drawn:
+    figure = frontier(results, across=across, up=up, color=color, size=size, title="", most=_MOST)
+    # Zoom and tool stay as the visitor left them while the axes do.
+    figure.update_layout(uirevision=f"{across} {up}", dragmode="select", clickmode="event")
+    return _drawn(figure, theme)
+
+
+def _history(results: StudyResults, theme: Theme | None, over: Over) -> Drawn:
+    figure = history(results, over=over, title="")
+    figure.update_layout(uirevision=over, dragmode="select", clickmode="event")
+    return _drawn(figure, theme)
+
+
+def _parallel(results: StudyResults, theme: Theme | None, lines: Which) -> Drawn:
+    figure = parallel_coordinates(results, runs=lines)
+    # The brushes stay while the same runs are shown.
+    figure.update_layout(title_text="", margin_t=60, uirevision=lines)
+    return _drawn(figure, theme)
+
+
+def _drawn(figure: go.Figure, theme: Theme | None) -> Drawn:
+    drawn: Drawn = shown(figure, theme).to_dict()
+    return drawn
 
 
 def _show_selection(app: Dash) -> None:

@@ -9,9 +9,10 @@ from dash.development.base_component import Component
 from limbeck.analysis.limits import Limit, parse_limit
 from limbeck.analysis.picks import Pick, make_picks
 from limbeck.analysis.results import StudyResults
-from limbeck.analysis.statistics import Statistics, statistics_of
+from limbeck.analysis.statistics import statistics_of
 from limbeck.dashboard.components import facts, labelled, notice
 from limbeck.dashboard.pages.study.choices import metric_names
+from limbeck.dashboard.run_parts import cut
 from limbeck.dashboard.site import Site, address
 from limbeck.errors import LimbeckError
 from limbeck.frontier import Share
@@ -36,9 +37,11 @@ def register(app: Dash, site: Site) -> None:
         State("study-name", "data"),
     )
     def show_statistics(_pulse: str, study: str) -> tuple[Component, Component]:
-        results = site.reader.results(study)
         record = site.reader.store.study(study)
-        return _standing(results, record), _statistics(results, statistics_of(results))
+        return (
+            _standing(site.reader.results(study), record),
+            site.reader.made(_statistics, study),
+        )
 
     @app.callback(
         Output("study-workers", "children"),
@@ -60,12 +63,7 @@ def register(app: Dash, site: Site) -> None:
         State("study-name", "data"),
     )
     def show_picks(_pulse: str, under: str | None, study: str) -> list[Component]:
-        results = site.reader.results(study)
-        try:
-            limits, problem = read_limits(under or "", results), []
-        except LimbeckError as error:
-            limits, problem = (), [notice(str(error), kind="error")]
-        return [*problem, _picks(study, make_picks(results, limits=limits))]
+        return site.reader.made(_picks_under, study, under or "")
 
 
 def seconds_left(
@@ -153,14 +151,15 @@ def _worker(study: str, each: Progress, now: datetime) -> list[Component]:
     since = duration(max(0.0, (now - each.started).total_seconds()))
     quiet = f", silent for {duration(silent)}" if silent > _SILENT_SECONDS else ""
     return [
-        html.Td(f"{host}, process {rest.partition(':')[0]}"),
+        html.Td(f"{cut(host, 60)}, process {rest.partition(':')[0]}"),
         html.Td(dcc.Link(f"run {each.number}", href=_run(study, each.number))),
         html.Td(step),
         html.Td(f"{since}{quiet}"),
     ]
 
 
-def _statistics(results: StudyResults, found: Statistics) -> Component:
+def _statistics(results: StudyResults) -> Component:
+    found = statistics_of(results)
     reference = ", ".join(
         f"{metric.name} {format_value(found.reference[metric.name], metric)}"
         for metric in optimized(results.metrics)
@@ -184,6 +183,14 @@ def _statistics(results: StudyResults, found: Statistics) -> Component:
 def _share(share: Share) -> str:
     percent = "" if share.percent is None else f" ({share.percent:.0f} %)"
     return f"{share.count} of {share.n}{percent}"
+
+
+def _picks_under(results: StudyResults, under: str) -> list[Component]:
+    try:
+        limits, problem = read_limits(under, results), []
+    except LimbeckError as error:
+        limits, problem = (), [notice(str(error), kind="error")]
+    return [*problem, _picks(results.name, make_picks(results, limits=limits))]
 
 
 def _picks(study: str, picks: Sequence[Pick]) -> Component:

@@ -53,9 +53,7 @@ def register(app: Dash, site: Site) -> None:
     def fill(
         _pulse: str, columns: Sequence[str] | None, study: str
     ) -> tuple[list[dict[str, Any]], list[dict[str, Cell]]]:
-        results = site.reader.results(study)
-        names = [name for name in column_names(results) if name in (columns or ())]
-        return column_definitions(results, names), rows_of(results, names)
+        return site.reader.made(_filled, study, tuple(columns or ()))
 
     app.clientside_callback(  # type: ignore[no-untyped-call]  # Dash's
         ClientsideFunction("limbeck", "showInRows"),
@@ -72,6 +70,13 @@ def register(app: Dash, site: Site) -> None:
         State("study-name", "data"),
         prevent_initial_call=True,
     )
+
+
+def _filled(
+    results: StudyResults, columns: Sequence[str]
+) -> tuple[list[dict[str, Any]], list[dict[str, Cell]]]:
+    names = [name for name in column_names(results) if name in columns]
+    return column_definitions(results, names), rows_of(results, names)
 
 
 def column_definitions(results: StudyResults, names: Sequence[str]) -> list[dict[str, Any]]:
