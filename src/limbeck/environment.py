@@ -86,6 +86,7 @@ def describe_environment(*, device: torch.device, dtype: torch.dtype) -> dict[st
         "devices": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "device": _device_name(device),
         "precision": str(dtype).removeprefix("torch."),
+        "processes": int(os.environ.get("WORLD_SIZE", "1")),  # That train together.
         "threads": torch.get_num_threads(),
         "command": [without_passwords(argument) for argument in sys.argv],
     }

@@ -1,5 +1,6 @@
 """Searches on real Ray clusters of several nodes, all of them on this machine."""
 
+import json
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from ray.cluster_utils import Cluster
 
@@ -51,12 +53,17 @@ def cluster() -> Iterator[Cluster]:
 
 @contextmanager
 def searching(
-    folder: Path, cluster: Cluster, *, workers: int, runs: int = RUNS
+    folder: Path,
+    cluster: Cluster,
+    *,
+    workers: int,
+    runs: int = RUNS,
+    resources: str = "CPU=1",
 ) -> Iterator[subprocess.Popen[str]]:
     """Start a search on the cluster, and end it if it does not end by itself."""
     command = [sys.executable, "-m", "limbeck.cli", "search", "study.toml", "--home", "home"]
-    options = ["--ray", cluster.address, "--workers", str(workers), "--resources", "CPU=1"]
-    options += ["--runs", str(runs)]
+    options = ["--ray", cluster.address, "--workers", str(workers)]
+    options += ["--resources", resources, "--runs", str(runs)]
     with (folder / "search.log").open("a") as log:
         process = subprocess.Popen(
             [*command, *options], cwd=folder, stdout=log, stderr=log, text=True
@@ -126,7 +133,7 @@ def test_nodes_go_and_come_and_the_search_is_killed_but_nothing_is_lost_or_done_
         process.wait()
     done = finished(stored_runs(tmp_path))
     assert len(done) >= 3
-    with searching(tmp_path, cluster, workers=3) as process:
+    with searching(tmp_path, cluster, workers=2) as process:
         assert process.wait() == 0, (tmp_path / "search.log").read_text()
     for node in nodes:
         cluster.remove_node(node)
@@ -195,6 +202,33 @@ def test_a_node_that_shares_no_place_with_the_search_is_refused(
         assert process.wait() == 1
     assert "does not see the home folder" in (tmp_path / "search.log").read_text()
     assert not finished(stored_runs(tmp_path))
+
+
+def processes_of_runs() -> list[psutil.Process]:
+    """Return the processes that workers on this machine have started to train together."""
+    workers = [each for each in psutil.process_iter() if each.name().startswith("ray::Placed")]
+    children = [child for worker in workers for child in worker.children()]
+    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+
+
+def test_a_run_that_takes_two_gpus_trains_in_two_processes_which_end_with_the_search(
+    tmp_path: Path, cluster: Cluster
+) -> None:
+    """Ray believes in the GPUs; torch finds none, and computes on the CPU."""
+    write_tiny_study(tmp_path, **SHORT)
+    node = cluster.add_node(num_cpus=1, num_gpus=2, **MEMORY)
+    with searching(tmp_path, cluster, workers=1, runs=1, resources="GPU=2") as process:
+        wait_for(process, tmp_path, lambda runs: bool(training(runs)))
+        pair = processes_of_runs()
+        assert process.wait() == 0, (tmp_path / "search.log").read_text()
+    assert len(pair) == 2
+    _, alive = psutil.wait_procs(pair, timeout=60)
+    assert not alive
+    cluster.remove_node(node)
+    (run,) = stored_runs(tmp_path)
+    assert (run.state, run.attempts) == (RunState.FINISHED, 1)
+    folder = Home(tmp_path / "home").run("tiny", run.number)
+    assert json.loads((folder / "environment.json").read_text())["processes"] == 2
 
 
 def test_without_a_cluster_a_search_says_how_to_start_one(tmp_path: Path) -> None:

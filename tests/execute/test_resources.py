@@ -23,6 +23,23 @@ def test_resources_are_shown_as_they_are_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "processes", "threads"),
+    [
+        ("CPU=4", 1, 4),
+        ("GPU=0.5,CPU=0.5", 1, 1),
+        ("GPU=1,CPU=3", 1, 3),
+        ("GPU=2", 2, 1),
+        ("GPU=4,CPU=11", 4, 2),
+    ],
+)
+def test_every_gpu_has_a_process_and_these_share_the_cores(
+    text: str, processes: int, threads: int
+) -> None:
+    resources = parse_resources([text])
+    assert (resources.processes, resources.threads) == (processes, threads)
+
+
+@pytest.mark.parametrize(
     ("texts", "said"),
     [
         (["GPU"], "must be NAME=AMOUNT, but got 'GPU'"),

@@ -74,8 +74,9 @@ class Processes:
 def join(device: Device) -> Processes:
     """Return the processes that a launcher started together, or this one alone.
 
-    `accelerate launch` and `torchrun` start several; torch's current GPU becomes the one of this
-    process. Where there is no launcher, nothing is initialized. Calling again is harmless.
+    `accelerate launch`, `torchrun` and `limbeck.execute.team` start several; torch's current GPU
+    becomes the one of this process. Where there is no launcher, nothing is initialized. Calling
+    again is harmless.
 
     Args:
         device: Where all of them compute.
@@ -84,6 +85,11 @@ def join(device: Device) -> Processes:
         return Processes()
     state = PartialState(cpu=device.torch_device.type == "cpu", timeout=_PATIENCE)
     return Processes(count=state.num_processes, index=state.process_index)
+
+
+def is_main() -> bool:
+    """Whether no launcher started this process only to help another one; joins nobody."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def apart(model: nn.Module, *, until_last: bool) -> AbstractContextManager[None]:

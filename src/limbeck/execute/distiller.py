@@ -1,13 +1,14 @@
 """A worker on a cluster: what runs in an actor. It knows nothing of the cluster itself."""
 
 import fcntl
-import queue
 import threading
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
+from multiprocessing import Pipe
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,9 @@ from transformers.utils.logging import disable_progress_bar
 from limbeck.artifacts import artifacts_url
 from limbeck.config import StudyConfig
 from limbeck.distill.checkpoint import remove_checkpoint
+from limbeck.execute.team import Team
 from limbeck.execute.travel import Traveller, exists
-from limbeck.execute.worker import Answer, Message, Task, make
+from limbeck.execute.worker import Answer, Message, Task, failed, make
 from limbeck.files import whole_file
 from limbeck.home import Home
 from limbeck.objective import Objective
@@ -53,14 +55,16 @@ class Distiller:
     Args:
         config: What the objective is made from.
         home: Where runs are kept.
-        threads: That torch computes with.
+        processes: That train a student together; if there is more than one, each has a GPU.
+        threads: That torch computes with in each of them.
     """
 
-    def __init__(self, config: StudyConfig, home: Home, threads: int) -> None:
+    def __init__(self, config: StudyConfig, home: Home, processes: int, threads: int) -> None:
         disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers'
         self._config = config
         self._home = home
         self._threads = threads
+        self._team = Team(config, home, count=processes, threads=threads) if processes > 1 else None
         self._is_elsewhere = False
         self._lines: dict[int, _Line] = {}
         self._lock = threading.Lock()
@@ -112,7 +116,7 @@ class Distiller:
 
     def answer(self, turn: int, answer: Answer) -> None:
         """Hear what the search says of a task."""
-        self._line(turn).heard.put(answer)
+        self._line(turn).tell(answer)
 
     def _line(self, turn: int) -> "_Line":
         with self._lock:
@@ -125,29 +129,42 @@ class Distiller:
         return Objective(self._config, self._home)
 
     def _make(self, task: Task, line: "_Line") -> None:
-        torch.set_num_threads(self._threads)  # It counts for the thread that says it.
+        try:
+            self._carry_out(task, line)
+        except Exception as error:  # noqa: BLE001  # Nobody else would tell the search.
+            traceback.print_exc()
+            line.send(failed(error, task.folder))
+
+    def _carry_out(self, task: Task, line: "_Line") -> None:
+        """Carry out a task with the checkpoints that others left of it."""
         url = artifacts_url(self._config)
         if url is None:
-            make(lambda: self._objective, task, line)
+            self._train(task, line)
             return
         with Traveller(task.folder, url, goes=self._is_elsewhere) as traveller:
             line.before_the_last = traveller.end
-            whole = make(lambda: self._objective, task, line)
+            whole = self._train(task, line)
         if whole and self._is_elsewhere:
             remove_checkpoint(task.folder / "checkpoint.safetensors")
+
+    def _train(self, task: Task, line: "_Line") -> bool:
+        if self._team is not None:
+            return self._team.make(task, line)
+        torch.set_num_threads(self._threads)  # It counts for the thread that says it.
+        return make(lambda: self._objective, task, line)
 
 
 class _Line:
     """What is said of one task, and what the search says; a `Line`.
 
     Attributes:
-        heard: What the search said.
+        heard: What the search said comes out of it.
         before_the_last: Called before it is said how the task ended.
     """
 
     def __init__(self) -> None:
         self.before_the_last: Callable[[], object] = tuple
-        self.heard: queue.Queue[Answer] = queue.Queue()
+        self.heard, self._told = Pipe(duplex=False)
         self._said: list[Message] = []
         self._more = threading.Condition()
 
@@ -159,10 +176,15 @@ class _Line:
             self._more.notify_all()
 
     def poll(self) -> bool:
-        return not self.heard.empty()
+        return self.heard.poll()
 
     def recv(self) -> Answer:
-        return self.heard.get()
+        answer: Answer = self.heard.recv()
+        return answer
+
+    def tell(self, answer: Answer) -> None:
+        with self._more:
+            self._told.send(answer)
 
     def hear(self, seen: int) -> tuple[Message, ...]:
         deadline = time.monotonic() + WAIT_SECONDS

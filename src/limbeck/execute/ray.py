@@ -233,9 +233,9 @@ class Actors:
         """See `Crew`."""
         if not any(worker.settled for worker in self._members):
             self._say_what_is_awaited()
-        threads = max(1, int(self._resources.cpus))
+        processes, threads = self._resources.processes, self._resources.threads
         for _ in range(self.places - len(self._members)):
-            handle = self._class.remote(self._config, self._home, threads)
+            handle = self._class.remote(self._config, self._home, processes, threads)
             self._members.append(Actor(handle, handle.where.remote(self._mark)))
 
     def rest(self) -> None:

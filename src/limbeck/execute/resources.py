@@ -23,6 +23,16 @@ class Resources:
     gpus: float = 0.0
     others: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def processes(self) -> int:
+        """How many processes train a run: one for each GPU."""
+        return max(1, int(self.gpus))
+
+    @property
+    def threads(self) -> int:
+        """That torch computes with in each of them."""
+        return max(1, int(self.cpus) // self.processes)
+
     @override
     def __str__(self) -> str:
         """For people: ``CPU=1, GPU=0.5``."""

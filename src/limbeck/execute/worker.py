@@ -9,6 +9,7 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing_extensions import override
 from limbeck.artifacts import with_artifacts
 from limbeck.config import StudyConfig
 from limbeck.distill.device import Device
+from limbeck.distill.distributed import is_main
 from limbeck.distill.training import Reporter
 from limbeck.errors import DataError, ModelError, StoppedError
 from limbeck.home import Home
@@ -144,22 +146,29 @@ def work(
 
     A task that raises is reported as *failed* with the reason, its traceback is logged, and the
     process ends: the search starts a new one.
+
+    Where a launcher's variables say that this process only helps another (see
+    `limbeck.distill.distributed`), its outcome says no more than that its part is done.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
-    if Device.choose(config.file.training).torch_device.type == "cuda":
-        torch.cuda.set_device(number % torch.cuda.device_count())
     disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers'
-    objective = Objective(config, home)
+
+    @cache
+    def objective() -> Objective:
+        if Device.choose(config.file.training).torch_device.type == "cuda":
+            torch.cuda.set_device(number % torch.cuda.device_count())
+        return Objective(config, home)
+
     while True:
         try:
             task = connection.recv()
         except EOFError:
             return
         # An answer came unasked, when the run had just ended.
-        if isinstance(task, Task) and not make(lambda: objective, task, connection):
+        if isinstance(task, Task) and not make(objective, task, connection):
             raise SystemExit(1)
 
 
@@ -183,13 +192,16 @@ def make(objective: Callable[[], Objective], task: Task, line: Line) -> bool:
         outcome = carry_out(task.parameters, task.folder, reporter, needs_all=reporter.needs_all)
     except Exception as error:  # noqa: BLE001  # Whatever it is, the search decides what follows.
         traceback.print_exc()
-        line.send(_failed(error, task.folder))
+        line.send(failed(error, task.folder))
         return False
-    line.send(with_artifacts(outcome, task.folder, carry_out.config))
+    if is_main():
+        outcome = with_artifacts(outcome, task.folder, carry_out.config)
+    line.send(outcome)
     return True
 
 
-def _failed(error: Exception, folder: Path) -> Outcome:
+def failed(error: Exception, folder: Path) -> Outcome:
+    """Return how a run ends whose worker met an error that is none of the run's own kind."""
     lines = traceback.format_exception(error)
     return Outcome(
         state=RunState.FAILED,
