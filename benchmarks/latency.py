@@ -1,63 +1,29 @@
 """How much faster an exported student answers than its teacher, and what int8 costs.
 
-A student of 3 layers is cut from the shared teacher and distilled on SQuAD 2.0 questions, exported
-to ONNX and to ONNX with int8 weights, and compared with itself on questions of the dev set. Then
+A student of 3 layers is cut from the shared teacher and distilled on SQuAD 2.0, exported to ONNX
+and to ONNX with int8 weights, and compared with itself on 2,000 questions of the dev set. Then
 teacher and student are timed in every format, in turn, on the same two cores. The student is kept
 in .limbeck/bench/latency (delete it to make another).
 """
 
 import argparse
 import os
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import _student
 import torch
 
-from limbeck.config import StudyConfig, load_config
-from limbeck.distill.training import Reporter
 from limbeck.export.check import answers_of_torch, compare
 from limbeck.export.onnx import answers_of_onnx, write_onnx
 from limbeck.export.serving import FORMATS, Timing, measure, passes
 from limbeck.home import Home
 from limbeck.objective import Objective
-from limbeck.runs import RunState
 from limbeck.students.loading import load_teacher, load_tokenizer
 
-ROOT = Path(__file__).parents[1]
-STUDY = ROOT / "docs" / "evidence" / "students" / "study.toml"
-FOLDER = ROOT / ".limbeck" / "bench" / "latency"
+FOLDER = _student.ROOT / ".limbeck" / "bench" / "latency"
 THREADS = 2
 LAYERS = 3
-
-
-class Silence(Reporter):
-    """Hears nothing."""
-
-    def begin(self, step: int, total_steps: int, epoch_steps: int) -> None:
-        """See `Reporter`."""
-
-    def report(self, step: int, values: Mapping[str, float], *, seconds: float) -> None:
-        """See `Reporter`."""
-
-
-def study(*, quick: bool) -> StudyConfig:
-    """Return the study file, with fewer questions."""
-    config = load_config(STUDY)
-    learn, ask = (320, 200) if quick else (2000, 1000)
-    data = config.file.data.model_copy(update={"train_questions": learn, "dev_questions": ask})
-    return replace(config, file=config.file.model_copy(update={"data": data}))
-
-
-def student(objective: Objective, folder: Path) -> Path:
-    """Return the folder of the student, made unless it is there."""
-    if not (folder / "model").is_dir():
-        objective.prepare(Silence())
-        outcome = objective({"num_layers": LAYERS}, folder, Silence())
-        if outcome.state is not RunState.FINISHED:
-            raise SystemExit(f"the student is {outcome.state}: {outcome.message}")
-    return folder / "model"
 
 
 def int8_drop(model: Path, objective: Objective) -> float:
@@ -110,8 +76,9 @@ def main() -> None:
     torch.set_num_threads(THREADS)
     print(f"{os.cpu_count()} CPUs, {THREADS} threads, load {os.getloadavg()[0]:.1f}", flush=True)
     folder = FOLDER.with_name("latency-quick") if quick else FOLDER
-    objective = Objective(study(quick=quick), Home(folder / "home"))
-    model = student(objective, folder)
+    learned, asked = (320, 200) if quick else (2000, 2000)
+    objective = Objective(_student.study(learned=learned, asked=asked), Home(folder / "home"))
+    model = _student.student(objective, {"num_layers": LAYERS}, folder)
     drop = int8_drop(model, objective)
     with TemporaryDirectory() as graphs:
         models = {"student": load_teacher(str(model)), "teacher": objective.teacher}

@@ -9,7 +9,9 @@ from torch.profiler import ProfilerActivity, profile
 from typing_extensions import override
 
 from limbeck import measure
+from limbeck.config import Runtime
 from limbeck.measure import CLEAR_REFS, PeakMemory, PeakResident, latency, peak_memory
+from limbeck.students import graphs
 from limbeck.students.modeling import SlimBertConfig, SlimBertForQuestionAnswering
 
 
@@ -41,6 +43,7 @@ def test_conditions_stand_beside_the_numbers() -> None:
     conditions = asdict(measured)
     times = conditions.pop("p50_ms"), conditions.pop("p90_ms")
     assert conditions == {
+        "runtime": "pytorch",
         "device": "cpu",
         "threads": torch.get_num_threads(),
         "batch": 3,
@@ -69,6 +72,37 @@ def test_students_with_and_without_token_types_can_be_measured(types: int) -> No
     student = make_student(types=types)
     assert latency(student, length=16, warmup=1, repeats=2).length == 16
     assert peak_memory(student, length=16).length == 16
+
+
+@pytest.mark.parametrize("runtime", ["onnx", "onnx-int8"])
+def test_a_graph_is_measured_with_the_threads_that_are_wanted(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, opened = torch.get_num_threads(), list[tuple[int, bool, list[int]]]()
+    open_graph = graphs.open_graph
+
+    def note(path: Path) -> graphs.Pass:
+        is_int8, run = b"MatMulInteger" in path.read_bytes(), open_graph(path)
+
+        def compute(inputs: graphs.Inputs) -> None:
+            opened.append((torch.get_num_threads(), is_int8, [*inputs["input_ids"].shape]))
+            run(inputs)
+
+        return compute
+
+    monkeypatch.setattr(graphs, "open_graph", note)
+    measured = latency(
+        make_student(),
+        length=16,
+        batch=2,
+        runtime=runtime,
+        threads=before + 1,
+        warmup=1,
+        repeats=2,
+    )
+    assert (measured.runtime, measured.device, measured.threads) == (runtime, "cpu", before + 1)
+    assert opened == [(before + 1, runtime == "onnx-int8", [2, 16])] * 3
+    assert torch.get_num_threads() == before
 
 
 class Hoarder(nn.Module):

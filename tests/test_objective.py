@@ -148,6 +148,32 @@ def test_how_it_was_measured_is_written_down(tmp_path: Path) -> None:
     )
     assert memory["bytes"] == values["memory_bytes"]
     assert (latency["device"], latency["length"], memory["length"]) == ("cpu", 32, 32)
+    assert latency["runtime"] == "pytorch"
+
+
+def test_latency_is_measured_where_students_serve(tmp_path: Path) -> None:
+    served = {"runtime": "onnx-int8", "threads": 2}
+    objective = make_objective(tmp_path, latency=served)
+    objective.prepare(Listener())
+    values = objective({}, tmp_path / "run", Listener()).values
+    teacher = objective.home.teacher("tiny")
+    for folder in (tmp_path / "run", teacher):
+        latency = json.loads((folder / "latency.json").read_text())
+        conditions = [latency[key] for key in ("runtime", "device", "threads")]
+        assert conditions == ["onnx-int8", "cpu", 2]
+    own = json.loads((tmp_path / "run" / "latency.json").read_text())
+    assert own["p50_ms"] == values["latency_ms"]
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_latency_can_be_that_of_the_cpu(tmp_path: Path) -> None:
+    objective = make_objective(tmp_path, latency={"device": "cpu"}, training={"device": "cuda"})
+    objective({}, tmp_path / "run", Listener())
+    latency, memory = (
+        json.loads((tmp_path / "run" / name).read_text())
+        for name in ("latency.json", "memory.json")
+    )
+    assert (latency["device"], memory["device"]) == ("cpu", "cuda")
 
 
 def test_curves_hold_loss_learning_rate_and_scores_on_the_way(tmp_path: Path) -> None:

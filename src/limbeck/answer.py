@@ -133,15 +133,19 @@ class Answerer:
                     f"{place} must hold {name}, but does not; make it with limbeck export --to onnx"
                 )
         self.settings = read_settings(place / SETTINGS)
-        self._tokenizer = Tokenizer.from_file(str(place / TOKENIZER))
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        try:
+            self._tokenizer = Tokenizer.from_file(str(place / TOKENIZER))
+            self._session = onnxruntime.InferenceSession(
+                str(place / MODEL), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # That is what tokenizers raises, and onnxruntime.
+            reason = str(error).partition("\n")[0]
+            raise AnsweringError(f"{place} must hold a whole export, but: {reason}") from error
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._template = _learn_template(self._tokenizer)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or 0
-        self._session = onnxruntime.InferenceSession(
-            str(place / MODEL), options, providers=["CPUExecutionProvider"]
-        )
 
     def __call__(
         self, question: str, context: str, *, n_best: int = 5, threshold: float | None = None

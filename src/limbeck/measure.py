@@ -4,10 +4,13 @@ import ctypes
 import gc
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
 from weakref import WeakSet, finalize
@@ -18,6 +21,9 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from typing_extensions import override
+
+from limbeck.config import Runtime
+from limbeck.config.packages import module_with_onnx
 
 CLEAR_REFS = Path("/proc/self/clear_refs")
 """Linux: writing 5 to it makes this process's peak its present memory (``man 5 proc``)."""
@@ -30,6 +36,7 @@ class Latency:
     Attributes:
         p50_ms: Median, in milliseconds.
         p90_ms: 90th percentile, in milliseconds.
+        runtime: What computed: ``pytorch``, ``onnx``, ``onnx-int8``.
         device: ``cpu``, ``cuda``.
         threads: CPU threads of a forward pass.
         batch: Windows at once.
@@ -40,6 +47,7 @@ class Latency:
 
     p50_ms: float
     p90_ms: float
+    runtime: Runtime
     device: str
     threads: int
     batch: int
@@ -49,39 +57,86 @@ class Latency:
 
 
 def latency(
-    model: nn.Module, *, length: int, batch: int = 1, warmup: int = 3, repeats: int = 20
+    model: nn.Module,
+    *,
+    length: int,
+    batch: int = 1,
+    runtime: Runtime = "pytorch",
+    threads: int | None = None,
+    warmup: int = 3,
+    repeats: int = 20,
 ) -> Latency:
-    """Measure forward passes in float32 on the model's device.
+    """Measure forward passes on the model's device, in float32 but for ``onnx-int8``.
 
     Args:
-        model: Takes ``input_ids`` and ``attention_mask``; put into evaluation mode.
+        model: Takes ``input_ids`` and ``attention_mask``; put into evaluation mode. For ONNX, a
+            student on the CPU.
         length: Tokens a window, all of them attended to.
         batch: Windows at once.
+        runtime: What computes; the ONNX graphs are those of `limbeck.export`.
+        threads: CPU threads; torch's number of them if None.
         warmup: Passes before the clock runs.
         repeats: Passes measured.
+
+    Raises:
+        ConfigError: If a package for ONNX is missing.
     """
-    device = next(model.parameters()).device
     model.eval()
-    inputs = _full_windows(batch, length, device)
     milliseconds = []
-    for _ in range(warmup + repeats):
-        start = time.perf_counter()
-        with torch.inference_mode():
-            model(**inputs)
-        if device.type != "cpu":
-            torch.accelerator.synchronize(device)
-        milliseconds.append(1000 * (time.perf_counter() - start))
+    with _threads(threads) as used, _forward(model, runtime, batch, length) as compute:
+        for _ in range(warmup + repeats):
+            start = time.perf_counter()
+            compute()
+            milliseconds.append(1000 * (time.perf_counter() - start))
     p50, p90 = np.percentile(milliseconds[warmup:], [50, 90])
     return Latency(
         p50_ms=float(p50),
         p90_ms=float(p90),
-        device=device.type,
-        threads=torch.get_num_threads(),
+        runtime=runtime,
+        device=next(model.parameters()).device.type,
+        threads=used,
         batch=batch,
         length=length,
         warmup=warmup,
         repeats=repeats,
     )
+
+
+@contextmanager
+def _threads(number: int | None) -> Iterator[int]:
+    """Have torch compute with so many CPU threads, unless it is None; yield how many it has."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number or before)
+    try:
+        yield torch.get_num_threads()
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _forward(
+    model: nn.Module, runtime: Runtime, batch: int, length: int
+) -> Iterator[Callable[[], None]]:
+    """Yield a forward pass of full windows; it returns when all is computed."""
+    if runtime == "pytorch":
+        device = next(model.parameters()).device
+        inputs = _full_windows(batch, length, device)
+
+        def compute() -> None:
+            with torch.inference_mode():
+                model(**inputs)
+            if device.type != "cpu":
+                torch.accelerator.synchronize(device)
+
+        yield compute
+        return
+    graphs = module_with_onnx("limbeck.students.graphs")
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        graphs.save_graph(model, path)
+        if runtime == "onnx-int8":
+            graphs.quantize(path)
+        yield partial(graphs.open_graph(path), graphs.full_windows(batch, length))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -316,10 +316,16 @@ class Objective:
         )
 
     def _measure(self, student: SlimBertForQuestionAnswering, folder: Path) -> dict[str, float]:
-        """Return what serving costs; write how it was measured."""
+        """Return what serving costs; write how it was measured. It may move the student."""
         length = self.config.file.data.max_length
-        times = latency(student, length=length)
         memory = peak_memory(student, length=length)
+        served = self.config.file.latency
+        times = latency(
+            student.cpu() if served.on_cpu else student,
+            length=length,
+            runtime=served.runtime,
+            threads=served.threads,
+        )
         write_json(folder / "latency.json", asdict(times))
         write_json(folder / "memory.json", asdict(memory))
         return {

@@ -6,7 +6,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from limbeck.export.serving import FORMATS, WARMUP, Inputs, Timing, measure, passes, save_figure
+from limbeck.export.serving import FORMATS, WARMUP, Timing, measure, passes, save_figure
+from limbeck.students.graphs import Inputs
 from tests.export.test_hugging_face import ODD
 from tests.students.tiny import filled
 

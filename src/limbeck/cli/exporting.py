@@ -23,8 +23,8 @@ from limbeck.errors import ConfigError
 from limbeck.home import Home
 
 if TYPE_CHECKING:
-    from limbeck.answer import Answer
-    from limbeck.export.exporting import Exported, Wanted
+    from limbeck.answer import Answer, Answerer
+    from limbeck.export.exporting import Exported
     from limbeck.export.serving import Timing
     from limbeck.export.source import Source
     from limbeck.students.modeling import SlimBertForQuestionAnswering
@@ -80,14 +80,22 @@ def export(
     Before the folder appears, its answers to real questions are compared with the student's: they
     must be equal; of onnx-int8 the loss is measured and written down.
     """
+    from limbeck.export.card import Licenses
     from limbeck.export.exporting import export_run
 
-    wanted = _wanted(to, check, teacher_license, data_license)
+    _hide_bars()
+    licenses = Licenses(teacher=teacher_license, data=data_license)
     with open_store(Home(home), store_url) as store:
         name = study or latest_study(store)
         folder = output or Path(f"{name}-{number}-{to}")
         make_folder(folder.absolute().parent, "--output")
-        exported = export_run(store, name, number, folder, wanted, progress=_say)
+        exported = export_run(
+            *(store, name, number, folder),
+            to=to.value,
+            check=check,
+            licenses=licenses,
+            progress=_say,
+        )
     _print_exported(exported, as_json=as_json)
 
 
@@ -149,6 +157,7 @@ def push(
     from dataclasses import asdict
     from tempfile import TemporaryDirectory
 
+    from limbeck.export.card import Licenses
     from limbeck.export.exporting import export_run
     from limbeck.export.hub import check_hub, check_repository, uploads
     from limbeck.export.hub import push as upload
@@ -156,11 +165,18 @@ def push(
     check_repository(repository)
     if not dry_run:
         check_hub(repository)
-    wanted = _wanted(to, check, teacher_license, data_license)
+    _hide_bars()
+    licenses = Licenses(teacher=teacher_license, data=data_license)
     with open_store(Home(home), store_url) as store, TemporaryDirectory() as parent:
         folder = Path(parent) / "export"
         name = study or latest_study(store)
-        export_run(store, name, number, folder, wanted, progress=_say)
+        export_run(
+            *(store, name, number, folder),
+            to=to.value,
+            check=check,
+            licenses=licenses,
+            progress=_say,
+        )
         files = uploads(folder)
         address = None if dry_run else upload(folder, repository, private=not public)
     if as_json:
@@ -240,17 +256,11 @@ def bench(
         _print_timings(timings)
 
 
-def _wanted(
-    to: Format, check: int, teacher_license: str | None, data_license: str | None
-) -> "Wanted":
+def _hide_bars() -> None:
+    """Keep transformers from drawing a bar for every file."""
     from transformers.utils.logging import disable_progress_bar
 
-    from limbeck.export.card import Licenses
-    from limbeck.export.exporting import Wanted
-
     disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers'
-    licenses = Licenses(teacher=teacher_license, data=data_license)
-    return Wanted(kind=to.value, check=check, licenses=licenses)
 
 
 def _say(text: str) -> None:
@@ -293,15 +303,13 @@ def _answer(
     Raises:
         ConfigError: If it cannot be asked this, or onnxruntime is missing.
     """
-    try:
-        from limbeck.answer import Answerer, AnsweringError
-    except ModuleNotFoundError as error:
-        from limbeck.export.exporting import missing_package
+    from limbeck.config.packages import module_with_onnx
 
-        raise missing_package(error) from error
+    answering = module_with_onnx("limbeck.answer")
     try:
-        return Answerer(folder)(question, context, n_best=n_best, threshold=threshold)
-    except AnsweringError as error:
+        answerer: Answerer = answering.Answerer(folder)
+        return answerer(question, context, n_best=n_best, threshold=threshold)
+    except answering.AnsweringError as error:
         raise ConfigError(str(error)) from error
 
 

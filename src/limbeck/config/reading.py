@@ -11,6 +11,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from limbeck.config.measured import MEASURED
+from limbeck.config.packages import check_onnx
 from limbeck.config.presets import with_preset
 from limbeck.config.tables import (
     PER_LAYER,
@@ -189,6 +190,7 @@ def load_config(path: Path) -> StudyConfig:
     config = parse_config(with_preset(table), folder=path.parent.resolve(), name=path.name)
     try:
         _check_optimizer(config)
+        _check_runtime(config)
     except ConfigError as error:
         raise ConfigError(f"{path.name}: {error}") from error
     return config
@@ -197,8 +199,8 @@ def load_config(path: Path) -> StudyConfig:
 def parse_config(table: Mapping[str, object], *, folder: Path, name: str) -> StudyConfig:
     """Check a study file's content, in which a preset's tables are in their places already.
 
-    Keys that the optimizer does not heed are allowed: a study that was begun with them stays
-    readable. `load_config` refuses them.
+    Keys that the optimizer does not heed are allowed, and so is a runtime that is not installed: a
+    study that was begun with them stays readable. `load_config` refuses them.
 
     Args:
         table: What the TOML says.
@@ -284,6 +286,16 @@ def _check_optimizer(config: StudyConfig) -> None:
             f"optimizer.earlier must be another study, but got {given.earlier!r}, which is this "
             "one; remove it to go on, or give this one another name"
         )
+
+
+def _check_runtime(config: StudyConfig) -> None:
+    """Refuse a runtime that is not installed."""
+    runtime = config.file.latency.runtime
+    if runtime != "pytorch":
+        try:
+            check_onnx()
+        except ConfigError as error:
+            raise ConfigError(f'latency.runtime = "{runtime}": {error}') from error
 
 
 def _check_space(config: StudyConfig) -> None:

@@ -1,7 +1,7 @@
 """The study file's tables and keys, each with its rule and default."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
@@ -181,6 +181,29 @@ class DataSettings(Table):
     max_query_length: int = Field(default=64, ge=1, description="tokens of a question")
     max_answer_length: int = Field(default=30, ge=1, description="tokens of an answer")
     seed: int = Field(default=0, ge=0, description="of the subsets")
+
+
+Runtime: TypeAlias = Literal["pytorch", "onnx", "onnx-int8"]
+
+
+class LatencySettings(Table):
+    """How `latency_ms` and `latency_p90_ms` are measured: as the students will be served."""
+
+    runtime: Runtime = Field(
+        default="pytorch",
+        description="what computes; ONNX needs `limbeck[onnx]`, and is measured on the CPU",
+    )
+    device: Literal["training", "cpu"] = Field(
+        default="training", description="where PyTorch computes: where students train, or the CPU"
+    )
+    threads: int | None = Field(
+        default=None, ge=1, description="CPU threads; as many as the run has if left out"
+    )
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether it is the CPU that is measured, wherever students train."""
+        return self.device == "cpu" or self.runtime != "pytorch"
 
 
 class TrainingSettings(Table):
@@ -406,6 +429,7 @@ class StudyFile(Table):
     student: StudentSettings = StudentSettings()
     recipe: Recipe = Recipe()
     training: TrainingSettings = TrainingSettings()
+    latency: LatencySettings = LatencySettings()
     metrics: dict[str, MetricSettings] = {
         "exact": MetricSettings(),
         "num_parameters": MetricSettings(),

@@ -18,6 +18,7 @@ from dataclasses import asdict
 from functools import lru_cache
 from hashlib import sha256
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -80,11 +81,23 @@ def teacher_folder(store: Store, study: str, home: Home, *, say: Say) -> Path:
     scores = read_reference(home, study)
     values = [scores.values] if scores else [run.values for run in store.runs(study)]
     gives_null = any("NoAns_exact" in each for each in values)
-    folder = _place(home, digest_of(teacher), data, gives_null=gives_null)
+    folder = _place(home, _digest(teacher, _stamp(teacher)), data, gives_null=gives_null)
     if not folder.is_dir():
         say("exporting the teacher to ONNX, once")
         _export(teacher, folder, data, gives_null=gives_null)
     return folder
+
+
+def _stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Return what changes when somebody writes to a folder: names, sizes and times of its files."""
+    stats = [(path.name, path.stat()) for path in sorted(folder.iterdir())]
+    return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
+
+
+@lru_cache(maxsize=_KEPT)
+def _digest(folder: Path, _: object) -> str:
+    """Return the digest of a teacher's folder, which takes long, once for every stamp of it."""
+    return digest_of(folder)
 
 
 def _find_teacher(config: StudyConfig, home: Home) -> Path:
@@ -101,8 +114,9 @@ def _find_teacher(config: StudyConfig, home: Home) -> Path:
 
 
 def _place(home: Home, digest: str, data: DataSettings, *, gives_null: bool) -> Path:
-    """Return where an export is; another one for other settings."""
+    """Return where an export is; another one for other settings and other code."""
     settings = [
+        version("limbeck"),
         *(data.max_length, data.doc_stride, data.max_query_length, data.max_answer_length),
         gives_null,
     ]

@@ -17,12 +17,17 @@ from limbeck.export.source import Source
 from limbeck.files import is_folder
 from limbeck.metrics import Role
 from limbeck.students.checkpoint import read_shape
-from limbeck.students.shape import count_parameters
+from limbeck.students.shape import Shape, count_parameters
 from limbeck.wording import format_value
 
 PICTURE = "frontier.png"
 STUDY = "study.toml"
 
+_RUNTIMES = {
+    "pytorch": "PyTorch",
+    "onnx": "ONNX Runtime",
+    "onnx-int8": "ONNX Runtime with int8 weights",
+}
 _LOAD = """\
 ```python
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer
@@ -58,6 +63,7 @@ class Licenses:
 def write_card(
     folder: Path,
     source: Source,
+    student: Path,
     *,
     kind: str,
     class_name: str | None,
@@ -69,12 +75,13 @@ def write_card(
     Args:
         folder: Of the export, which is complete but for these.
         source: The run.
+        student: Folder of its student.
         kind: Of the export: a word of ``--to``.
         class_name: The model's class, in a Hugging Face folder.
         comparison: How the answers compare with the student's; None if that was not looked at.
         licenses: Of teacher and data.
     """
-    config, runs = source.config, source.runs
+    config, runs, shape = source.config, source.runs, read_shape(str(student))
     baseline = next((run for run in runs if run.number == 0), None)
     title = config.file.name
     save_frontier(folder / PICTURE, runs, config.metrics, baseline=baseline, title=title)
@@ -84,7 +91,7 @@ def write_card(
         f"# {title}, run {source.run.number}\n\n"
         f"Answers questions from a text: a student distilled from {public_name(_teacher(config))} "
         f"by Limbeck {version('limbeck')}.\n",
-        _facts(folder, source, kind=kind, class_name=class_name, licenses=licenses),
+        _facts(folder, source, shape, kind=kind, class_name=class_name, licenses=licenses),
         _scores(source),
         _latency(source),
         f"## Check of this export\n\n{describe_check(kind, comparison)}\n",
@@ -121,9 +128,15 @@ def describe_check(kind: str, comparison: Comparison | None) -> str:
 
 def public_name(source: str) -> str:
     """Return a hub id as it is, and of a path its last part: where it lay helps nobody."""
+    return Path(source).name if _is_local(source) else source
+
+
+def _is_local(source: str) -> bool:
+    """Whether a text is a path, perhaps of what is gone by now, and no hub id."""
     path = Path(source).expanduser()
-    is_local = path.is_absolute() or is_folder(path) or source.endswith((".json", ".json.gz"))
-    return path.name if is_local else source
+    looks_local = source.startswith(".") or len(path.parts) > 2
+    is_file = source.endswith((".json", ".json.gz"))
+    return path.is_absolute() or looks_local or is_file or is_folder(path)
 
 
 def study_toml(config: StudyConfig) -> str:
@@ -156,7 +169,7 @@ def _teacher(config: StudyConfig) -> str:
 
 def _front_matter(source: Source, class_name: str | None, licenses: Licenses) -> str:
     teacher = _teacher(source.config)
-    base = [] if is_folder(Path(teacher)) else [f"base_model: {teacher}"]
+    base = [] if _is_local(teacher) else [f"base_model: {teacher}"]
     return "\n".join(
         [
             "---",
@@ -172,11 +185,15 @@ def _front_matter(source: Source, class_name: str | None, licenses: Licenses) ->
 
 
 def _facts(
-    folder: Path, source: Source, *, kind: str, class_name: str | None, licenses: Licenses
+    folder: Path,
+    source: Source,
+    shape: Shape,
+    *,
+    kind: str,
+    class_name: str | None,
+    licenses: Licenses,
 ) -> str:
     data = source.config.file.data
-    with source.student() as student:
-        shape = read_shape(str(student))
     dev = public_name(data.dev) if data.dev else f"{data.held_out:.0%} of its articles, held out"
     if data.score_on == "test":
         dev = public_name(str(data.test))
@@ -224,11 +241,12 @@ def _latency(source: Source) -> str:
     times, place = _read(source, "latency.json"), _read(source, "environment.json")
     if not times:
         return "## Latency\n\nNot measured.\n"
+    runtime = _RUNTIMES[str(times.get("runtime", "pytorch"))]
     processor = f", {place['processor']}" if place.get("processor") else ""
     return (
         f"## Latency\n\n{float(str(times['p50_ms'])):.1f} ms (median), "
         f"{float(str(times['p90_ms'])):.1f} ms (90th percentile) for {times['batch']} window of "
-        f"{times['length']} tokens: the student in PyTorch on {times['device']}{processor}, "
+        f"{times['length']} tokens: the student in {runtime} on {times['device']}{processor}, "
         f"{times['threads']} threads, {times['repeats']} passes after {times['warmup']} to warm "
         "up.\n"
     )

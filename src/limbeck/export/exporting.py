@@ -1,13 +1,16 @@
 """A run's student in, a checked folder out."""
 
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from importlib import import_module
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Literal, TypeAlias, get_args
 
+from safetensors import SafetensorError
+
+from limbeck.config.packages import module_with_onnx
 from limbeck.errors import ConfigError, DataError, LimbeckWarning, ModelError
 from limbeck.export.card import Licenses, public_name, write_card
 from limbeck.export.check import (
@@ -35,27 +38,11 @@ SEED = 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """What is to be exported.
-
-    Attributes:
-        kind: ``hf`` (in the size that the student has), ``hf-stock`` (in a class of transformers'
-            own, filled up with zeros), ``onnx``, ``onnx-int8``.
-        check: Scored questions to compare the answers on; 0 for none.
-        licenses: For the model card.
-    """
-
-    kind: Kind
-    check: int = 200
-    licenses: Licenses = field(default_factory=Licenses)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Exported:
     """A folder that was written.
 
     Attributes:
-        kind: See `Wanted`.
+        kind: The format: see `export_run`.
         folder: Where it is.
         bytes: Of all its files.
         class_name: The model's class, in a Hugging Face folder; else None.
@@ -73,9 +60,11 @@ def export_run(
     store: Store,
     study: str,
     number: int,
-    folder: Path,
-    wanted: Wanted,
+    folder: Path | None = None,
     *,
+    to: Kind = "hf",
+    check: int = 200,
+    licenses: Licenses | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Exported:
     """Write a run's student for other programs; the folder appears whole and checked, or not.
@@ -84,56 +73,107 @@ def export_run(
         store: Has the study.
         study: Its name.
         number: Of the run.
-        folder: Where to write; empty, or not there yet.
-        wanted: What to write.
+        folder: Where to write; empty, or not there yet. In the working directory, named for study,
+            run and format, if None.
+        to: ``hf`` (in the size that the student has), ``hf-stock`` (in a class of transformers'
+            own, filled up with zeros), ``onnx``, ``onnx-int8``.
+        check: Scored questions to compare the answers on; 0 for none.
+        licenses: For the model card.
         progress: Called with what is being done.
 
     Raises:
         NotFoundError: If there is no such study or run.
-        ConfigError: If the run has no student, the folder is not empty, or a package is missing.
+        ConfigError: If there is no such format, the run has no student, the folder is not empty or
+            cannot be written, or a package is missing.
         DataError: If the student is gone, or the questions cannot be read.
         ModelError: If the student cannot be read, or the export does not answer as it does.
     """
+    _check_wanted(to, check)
     source = find_source(store, study, number)
-    check_folder(folder)
-    if wanted.kind.startswith("onnx"):
+    place = check_folder(folder or Path(f"{study}-{number}-{to}"))
+    if to.startswith("onnx"):
         onnx_module()
     say = progress or _silent
-    questions = _questions(source, wanted.check)
-    with source.student() as student, whole_folder(folder) as unfinished:
-        say(f"writing {wanted.kind}")
-        class_name = _write(student, unfinished, source, wanted.kind)
+    questions = _questions(source, check)
+    with source.student() as student, _written(place) as unfinished:
+        say(f"writing {to}")
+        class_name = _write(student, unfinished, source, to)
         comparison = None
         if questions is not None:
             say(f"checking the answers to {len(questions)} questions")
-            comparison = _compare(student, unfinished, source, wanted.kind, questions)
-            _judge(comparison, wanted.kind)
+            comparison = _compare(student, unfinished, source, to, questions)
+            _judge(comparison, to)
         write_card(
             unfinished,
             source,
-            kind=wanted.kind,
+            student,
+            kind=to,
             class_name=class_name,
             comparison=comparison,
-            licenses=wanted.licenses,
+            licenses=licenses or Licenses(),
         )
     return Exported(
-        kind=wanted.kind,
-        folder=folder,
-        bytes=size(folder),
+        kind=to,
+        folder=folder or place,
+        bytes=size(place),
         class_name=class_name,
         comparison=comparison,
     )
 
 
-def check_folder(folder: Path) -> None:
-    """Check that an export can be written to a folder.
+def _check_wanted(to: str, check: int) -> None:
+    """Check what the types alone do not.
 
     Raises:
-        ConfigError: If something is there already.
+        ConfigError: If there is no such format, or the number of questions is negative.
     """
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+    if to not in KINDS:
+        raise ConfigError(f"an export must be to {', '.join(KINDS)}, but got {to!r}; take one")
+    if check < 0:
+        raise ConfigError(
+            f"check must be a number of questions, but got {check}; 0 is for no check"
+        )
+
+
+def check_folder(folder: Path) -> Path:
+    """Check that an export can take the place of a folder; return that place, links resolved.
+
+    Raises:
+        ConfigError: If something is there already, or somebody works there.
+    """
+    place = folder.resolve()
+    if place.exists() and not (place.is_dir() and not any(place.iterdir())):
         raise ConfigError(
             f"an export needs a folder that is new or empty, but {folder} is neither; name another"
+        )
+    if place == Path.cwd():
+        raise ConfigError(
+            "an export takes the place of its folder, so that cannot be the working directory; "
+            "name another, in it or beside it"
+        )
+    return place
+
+
+@contextmanager
+def _written(place: Path) -> Iterator[Path]:
+    """Yield an empty folder that becomes ``place``; what cannot be written is one line.
+
+    Raises:
+        ConfigError: If the disk is full or the folder cannot be written, or if meanwhile something
+            has come into it.
+    """
+    try:
+        with whole_folder(place) as unfinished:
+            yield unfinished
+            mine = unfinished.stat().st_ino
+    except (OSError, SafetensorError) as error:
+        raise ConfigError(
+            f"an export must be written to {place}, but: {error}; make room, or name another folder"
+        ) from error
+    if place.stat().st_ino != mine:
+        raise ConfigError(
+            f"an export needs a folder that is new or empty, but meanwhile something came into "
+            f"{place}; nothing was written: name another"
         )
 
 
@@ -143,7 +183,7 @@ def onnx_module() -> ModuleType:
     Raises:
         ConfigError: If a package that it needs is not installed.
     """
-    return _module("onnx")
+    return module_with_onnx("limbeck.export.onnx")
 
 
 def serving_module() -> ModuleType:
@@ -152,24 +192,7 @@ def serving_module() -> ModuleType:
     Raises:
         ConfigError: If a package that it needs is not installed.
     """
-    return _module("serving")
-
-
-def _module(name: str) -> ModuleType:
-    try:
-        return import_module(f"limbeck.export.{name}")
-    except ModuleNotFoundError as error:
-        raise missing_package(error) from error
-
-
-def missing_package(error: ModuleNotFoundError) -> ConfigError:
-    """Return what to tell users who lack a package of the extra; another error is raised again."""
-    name = (error.name or "").partition(".")[0]
-    if name not in ("onnx", "onnxscript", "onnxruntime"):
-        raise error
-    return ConfigError(
-        f"this needs {name}, which is not installed; run: pip install 'limbeck[onnx]'"
-    )
+    return module_with_onnx("limbeck.export.serving")
 
 
 def _silent(_: str) -> None:

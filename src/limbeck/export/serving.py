@@ -5,27 +5,20 @@ Imported only where that is wanted, for it needs the packages of the extra ``onn
 
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
-import onnxruntime
 import torch
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
-from limbeck.export.onnx import OUTPUTS, quantize, save_graph
 from limbeck.files import whole_file
+from limbeck.students.graphs import Inputs, Pass, full_windows, open_graph, quantize, save_graph
 from limbeck.students.modeling import SlimBertForQuestionAnswering
 
 FORMATS = ("PyTorch", "ONNX", "ONNX int8")
 WARMUP = 3
-
-Inputs: TypeAlias = Mapping[str, NDArray[np.int64]]
-Pass: TypeAlias = Callable[[Inputs], None]
-"""Computes the logits of a batch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,21 +67,8 @@ def passes(model: SlimBertForQuestionAnswering, folder: Path) -> dict[str, Pass]
         with torch.inference_mode():
             model(**{name: torch.from_numpy(array) for name, array in inputs.items()})
 
-    made = (in_torch, _in_onnx(whole), _in_onnx(small))
+    made = (in_torch, open_graph(whole), open_graph(small))
     return dict(zip(FORMATS, made, strict=True))
-
-
-def _in_onnx(path: Path) -> Pass:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    # Threads that wait busily would take the cores of the model that is measured next.
-    options.add_session_config_entry("session.force_spinning_stop", "1")
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-    def run(inputs: Inputs) -> None:
-        session.run(list(OUTPUTS), dict(inputs))
-
-    return run
 
 
 def measure(
@@ -112,7 +92,7 @@ def measure(
     ]
     for batch in batches:
         for length in lengths:
-            inputs = _full_windows(batch, length)
+            inputs = full_windows(batch, length)
             milliseconds = np.empty((WARMUP + repeats, len(contenders)))
             for row in milliseconds:
                 for column, (_, _, run) in enumerate(contenders):
@@ -177,9 +157,3 @@ def save_figure(path: Path, timings: Sequence[Timing]) -> None:
     )
     with whole_file(path) as unfinished:
         figure.savefig(unfinished)
-
-
-def _full_windows(batch: int, length: int) -> Inputs:
-    """Return three ``batch x length`` arrays: tokens without padding."""
-    ones = np.ones((batch, length), np.int64)
-    return {"input_ids": ones, "attention_mask": ones, "token_type_ids": np.zeros_like(ones)}

@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from limbeck.export.onnx import INPUTS, quantize, save_graph
+from limbeck.students.graphs import INPUTS, quantize, save_graph
 from limbeck.students.modeling import SlimBertConfig, SlimBertForQuestionAnswering
 from tests.export.test_hugging_face import ODD
 from tests.students.tiny import IDS, MASK, filled, logits
