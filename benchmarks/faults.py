@@ -364,7 +364,8 @@ def _processes(folder: str) -> Iterator[psutil.Process]:
 
 def _is_worker(process: psutil.Process) -> bool:
     with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-        return "spawn_main" in " ".join(process.cmdline())
+        server = process.parent()
+        return server is not None and "forkserver" in " ".join(server.cmdline())
     return False
 
 

@@ -10,12 +10,13 @@ import pytest
 from limbeck.home import Home
 from limbeck.runs import Outcome, RunState
 from limbeck.store import Store
+from tests.cli.conftest import Limbeck
 from tests.tiny import tiny_questions, write_squad, write_tiny_study
 
 CONFIRM = ("confirm", "tiny", "--seeds", "2", "--data", "test.json", "--home", "home")
 
 
-def limbeck(folder: Path, *arguments: str) -> str:
+def run_in(folder: Path, *arguments: str) -> str:
     ended = subprocess.run(
         [sys.executable, "-m", "limbeck.cli", *arguments],
         cwd=folder,
@@ -32,8 +33,8 @@ def confirmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("confirmed")
     write_tiny_study(folder, budget={"runs": 3, "control": True})
     write_squad(folder / "test.json", tiny_questions(16, seed=3))
-    limbeck(folder, "search", "study.toml", "--home", "home")
-    limbeck(folder, *CONFIRM)
+    run_in(folder, "search", "study.toml", "--home", "home")
+    run_in(folder, *CONFIRM)
     return folder
 
 
@@ -42,12 +43,12 @@ def test_the_second_run_is_the_baseline_without_distillation(confirmed: Path) ->
         baseline, control, chosen = store.runs("tiny")
     assert control.parameters == {**baseline.parameters, "alpha_ce": 0.0}
     assert chosen.parameters.keys() == baseline.parameters.keys()
-    out = limbeck(confirmed, "frontier", "--home", "home", "-o", "front.png", "tiny")
+    out = run_in(confirmed, "frontier", "--home", "home", "-o", "front.png", "tiny")
     shown = (
         f"Control: run 1, the baseline without distillation, exact {control.values['exact']:.2f}"
     )
     assert shown in out
-    assert "alpha_ce" in limbeck(confirmed, "status", "tiny", "--home", "home")
+    assert "alpha_ce" in run_in(confirmed, "status", "tiny", "--home", "home")
 
 
 def test_finalists_are_trained_with_new_seeds_and_scored_on_other_questions(
@@ -62,7 +63,7 @@ def test_finalists_are_trained_with_new_seeds_and_scored_on_other_questions(
         r for r in repeats if {**r.parameters, "seed": 0} == {**runs[0].parameters, "seed": 0}
     ]
     assert [run.parameters["seed"] for run in of_baseline] == [1, 2]
-    facts = json.loads(limbeck(confirmed, *CONFIRM, "--json"))
+    facts = json.loads(run_in(confirmed, *CONFIRM, "--json"))
     assert {fact["metric"] for fact in facts} == {"exact"}
     (baseline,) = (fact for fact in facts if fact["run"] == 0)
     assert baseline["selected"] == runs[0].values["exact"]
@@ -74,7 +75,7 @@ def test_confirming_again_goes_on_with_what_is_missing(confirmed: Path) -> None:
     url = Home(confirmed / "home").store_url
     with Store(url) as store:
         before = store.runs("tiny.confirm")
-    limbeck(confirmed, *CONFIRM, "--run", "0", "--seeds", "3")
+    run_in(confirmed, *CONFIRM, "--run", "0", "--seeds", "3")
     with Store(url) as store:
         after = store.runs("tiny.confirm")
     assert after[: len(before)] == before
@@ -94,17 +95,20 @@ def test_a_repetition_that_failed_is_made_again(confirmed: Path) -> None:
         run = store.add_run("tiny.confirm", repeated, values={}, owner="somebody")
         assert run is not None
         store.end_run("tiny.confirm", run.number, failed, owner="somebody")
-    limbeck(confirmed, *CONFIRM, "--run", "0", "--seeds", "4")
+    run_in(confirmed, *CONFIRM, "--run", "0", "--seeds", "4")
     with Store(url) as store:
         fourth = [run for run in store.runs("tiny.confirm") if run.parameters == repeated]
     assert [run.state for run in fourth] == [RunState.FAILED, RunState.FINISHED]
 
 
-def test_the_study_last_begun_is_the_one_that_was_searched(confirmed: Path) -> None:
+def test_the_study_last_begun_is_the_one_that_was_searched(
+    confirmed: Path, limbeck: Limbeck, monkeypatch: pytest.MonkeyPatch
+) -> None:
     url = Home(confirmed / "home").store_url
     with Store(url) as store:
         before = store.runs("tiny.confirm")
-    limbeck(confirmed, *(argument for argument in CONFIRM if argument != "tiny"))
+    monkeypatch.chdir(confirmed)
+    assert limbeck(*(argument for argument in CONFIRM if argument != "tiny")).code == 0
     with Store(url) as store:
         assert store.runs("tiny.confirm") == before
         assert [study.name for study in store.studies()] == ["tiny", "tiny.confirm"]
@@ -122,10 +126,15 @@ def test_the_study_last_begun_is_the_one_that_was_searched(confirmed: Path) -> N
     ],
 )
 def test_what_would_not_confirm_is_refused(
-    confirmed: Path, arguments: tuple[str, ...], message: str
+    confirmed: Path,
+    limbeck: Limbeck,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    message: str,
 ) -> None:
     write_squad(confirmed / "more.json", tiny_questions(8, seed=4))
-    with pytest.raises(subprocess.CalledProcessError, match="status 2") as ended:
-        limbeck(confirmed, "confirm", *arguments, "--home", "home")
-    assert message in ended.value.stderr
-    assert ended.value.stderr.count("Error:") == 1
+    monkeypatch.chdir(confirmed)
+    ended = limbeck("confirm", *arguments, "--home", "home")
+    assert ended.code == 2
+    assert message in ended.err
+    assert ended.err.count("Error:") == 1

@@ -75,11 +75,8 @@ def stored_runs(folder: Path) -> tuple[Run, ...]:
 
 
 def workers_of(process: psutil.Process) -> list[psutil.Process]:
-    return [
-        child
-        for child in process.children(recursive=True)
-        if "spawn_main" in " ".join(child.cmdline())
-    ]
+    servers = [child for child in process.children() if "forkserver" in " ".join(child.cmdline())]
+    return [worker for server in servers for worker in server.children()]
 
 
 @pytest.fixture(scope="module")

@@ -166,7 +166,9 @@ class Processes:
         """Start a worker that takes a free place."""
         threads = max(1, (os.cpu_count() or 1) // self.places)
         number = min(set(range(self.places)) - {worker.number for worker in self._members})
-        context = multiprocessing.get_context("spawn")
+        # Libraries take seconds to load: one process does, and every worker is a fork of it.
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([work.__module__])
         ours, theirs = context.Pipe()
         process = context.Process(
             target=work,
