@@ -9,6 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 from playwright.sync_api import Browser, BrowserContext, Page
 from waitress import create_server
+from waitress.wasyncore import close_all
 
 from limbeck.dashboard.app import create_app
 from limbeck.dashboard.reader import Reader
@@ -27,7 +28,7 @@ def own_studied(tmp_path: Path) -> Studied:
 @contextmanager
 def open_site(studied: Studied, access: Access) -> Iterator[Site]:
     with Store(studied.home.store_url) as store:
-        yield Site(reader=Reader(store, studied.home), access=access)
+        yield Site(reader=Reader(store, studied.home, patience=0.0), access=access)
 
 
 @pytest.fixture
@@ -47,8 +48,10 @@ def serving(studied: Studied, access: Access) -> Iterator[str]:
         try:
             yield f"http://127.0.0.1:{server.effective_port}"
         finally:
-            server.close()
+            # In its own thread, which might wait at a socket that is closed here.
+            server.trigger.pull_trigger(lambda: close_all(server._map, ignore_all=True))
             thread.join(timeout=10)
+            server.task_dispatcher.shutdown()
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,20 @@ def test_every_study_is_listed_and_opens(page: Page, url: str) -> None:
     expect(page.get_by_role("heading", name=STUDY, level=1)).to_be_visible()
 
 
+def test_a_study_that_cannot_be_read_says_so_beside_the_others(
+    page: Page, own_studied: Studied
+) -> None:
+    with serving(own_studied, Access()) as address, own_studied.open() as store:
+        sound = store.study(STUDY)
+        store.create_study("sound", budget=5, seed=0, config=sound.config)
+        broken = sound.config.replace('"num_layers"', '"num_layer"')
+        store.update_study(STUDY, budget=sound.budget, config=broken)
+        page.goto(address)
+        expect(page.get_by_role("article").filter(has_text=STUDY)).to_contain_text("cannot be read")
+        other = page.get_by_role("article").filter(has_text="sound")
+        expect(other).to_contain_text("0 of 5 runs ended")
+
+
 @pytest.mark.parametrize("path", ["/nothing", "/study/tyny", f"/study/{STUDY}/run/77"])
 def test_what_is_not_there_says_so_and_leads_back(page: Page, url: str, path: str) -> None:
     page.goto(url + path)

@@ -1,8 +1,10 @@
 """What was made of a study is made again only when the study has changed."""
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 
 from limbeck.analysis.results import StudyResults
+from limbeck.dashboard.reader import Reader
 from limbeck.dashboard.security import Access
 from tests.dashboard.conftest import open_site
 from tests.dashboard.studied import STUDY, WAITING, Studied
@@ -36,3 +38,14 @@ def test_what_was_asked_for_longest_ago_is_forgotten_first(own_studied: Studied)
         for value in (*range(32), 0, 32, 0, 1):
             assert site.reader.made(number, STUDY, value) == value
     assert made == [*range(33), 1]
+
+
+def test_a_study_counts_as_it_was_until_its_pulse_is_read_again(own_studied: Studied) -> None:
+    with own_studied.open() as store:
+        reader = Reader(store, own_studied.home, patience=math.inf)
+        before = reader.pulse(STUDY)
+        assert not reader.results(STUDY).run(WAITING).state.ended
+        store.request_stop(STUDY, WAITING)
+        assert not reader.results(STUDY).run(WAITING).state.ended
+        assert reader.pulse(STUDY) != before
+        assert reader.results(STUDY).run(WAITING).state.ended

@@ -1,7 +1,9 @@
 """What the pages show, read from a store: again only when it has changed."""
 
+import math
+import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -51,11 +53,14 @@ class Reader:
     Args:
         store: What is shown.
         home: Where caches and, unless they lie at a URL, the files of runs are.
+        patience: Seconds for which a study counts as it was when its pulse was last read.
     """
 
-    def __init__(self, store: Store, home: Home) -> None:
+    def __init__(self, store: Store, home: Home, *, patience: float = 0.2) -> None:
         self.store = store
         self.home = home
+        self._patience = patience
+        self._pulses: dict[str, tuple[str, float]] = {}
         self._seen: OrderedDict[str, _Seen] = OrderedDict()
         self._lock = Lock()
         self._questions = lru_cache(maxsize=2)(self._read_questions)
@@ -67,10 +72,14 @@ class Reader:
     def pulse(self, study: str) -> str:
         """Return a text that changes when the study does; see `Store.pulse`.
 
+        It is read now, and from then on the study is shown at least as it was then.
+
         Raises:
             NotFoundError: If there is no such study.
         """
-        return self.store.pulse(study)
+        pulse = self.store.pulse(study)
+        self._pulses[study] = pulse, time.monotonic()
+        return pulse
 
     def results(self, study: str) -> StudyResults:
         """Return a study as it is now.
@@ -111,7 +120,10 @@ class Reader:
         return found
 
     def _see(self, study: str) -> _Seen:
-        pulse = self.store.pulse(study)
+        # The requests of a page come all at once, and reading a pulse looks at every run.
+        pulse, moment = self._pulses.get(study, ("", -math.inf))
+        if time.monotonic() - moment > self._patience:
+            pulse = self.pulse(study)
         with self._lock:
             seen = self._seen.get(study)
             if seen is None or seen.pulse != pulse:
@@ -150,7 +162,7 @@ class Reader:
         return _Seen(pulse=pulse, results=results, settled=settled)
 
 
-def last_activity(runs: tuple[Run, ...], begun: datetime) -> datetime:
-    """Return when a run of the study was last started or ended; when it began, without runs."""
+def last_activity(runs: Sequence[Run]) -> datetime | None:
+    """Return when a run was last started or ended; None if none ever was."""
     moments = [time for run in runs for time in (run.started, run.ended) if time is not None]
-    return max(moments, default=begun)
+    return max(moments, default=None)

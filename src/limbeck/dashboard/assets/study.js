@@ -4,6 +4,7 @@
     const LONGEST = 1200; // Letters of run numbers in an address, from which on they are packed.
     let shownRows = null; // Numbers of the runs that the table shows; null for all.
     let stamp = 0;
+    let revision = 0;
 
     function ranges(numbers) {
         const parts = [];
@@ -170,7 +171,12 @@
             }, []);
             const data = drawn.data.map((trace) => (Array.isArray(trace.customdata)
                 ? { ...trace, selectedpoints: runs ? indexes(trace) : null } : trace));
-            const layout = { ...drawn.layout, selections, selectionrevision: stamp };
+            // Dash gives a figure back to plotly after each box or lasso, which would draw it anew
+            // if it did not see that its data are still the same.
+            revision += 1;
+            const layout = {
+                ...drawn.layout, selections, selectionrevision: stamp, datarevision: revision,
+            };
             // The rows come first: drawing again may take longer.
             return afterPaint({ ...drawn, data, layout });
         },

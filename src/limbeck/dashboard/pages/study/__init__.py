@@ -242,6 +242,7 @@ def _matters_panel(chosen: Choices) -> Component:
     return panel(
         "What matters, and what winners share",
         html.Div(html.Button("Compute", id="study-matters-button"), className="controls"),
+        dcc.Interval(id="study-importance-tick", interval=1_000, disabled=True),
         html.Div(id="study-importance", role="status"),
         rule,
         dcc.Loading(html.Div(id="study-winners"), delay_show=300),

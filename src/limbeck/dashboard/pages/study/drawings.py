@@ -100,8 +100,28 @@ def _parallel(results: StudyResults, theme: Theme | None, lines: Which) -> Drawn
 
 
 def _drawn(figure: go.Figure, theme: Theme | None) -> Drawn:
+    """Return a figure without its template: plotly draws anew whatever comes with a copy of one.
+
+    Dash copies the layout each time that a box or lasso changes it.
+    """
     drawn: Drawn = shown(figure, theme).to_dict()
-    return drawn
+    layout = drawn["layout"]
+    usual = layout.pop("template")["layout"]
+    axes = {"xaxis": usual.pop("xaxis"), "yaxis": usual.pop("yaxis")}
+    for name in layout:
+        if name[:5] in axes:
+            layout[name] = _merged(axes[name[:5]], layout[name])
+    return {**drawn, "layout": _merged(usual, layout)}
+
+
+def _merged(usual: Drawn, own: Drawn) -> Drawn:
+    """Return what is given, and what is usual where nothing is."""
+    both = {
+        name: _merged(usual[name], value)
+        for name, value in own.items()
+        if isinstance(value, dict) and isinstance(usual.get(name), dict)
+    }
+    return {**usual, **own, **both}
 
 
 def _show_selection(app: Dash) -> None:

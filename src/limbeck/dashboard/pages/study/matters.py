@@ -78,8 +78,9 @@ def register(app: Dash, site: Site) -> None:
     @app.callback(
         Output("study-importance", "children"),
         Output("study-importance-shown", "data"),
+        Output("study-importance-tick", "disabled"),
         Input("study-asked", "data"),
-        Input("tick", "n_intervals"),
+        Input("study-importance-tick", "n_intervals"),
         Input("theme", "data"),
         State("study-importance-shown", "data"),
         State("study-name", "data"),
@@ -88,14 +89,15 @@ def register(app: Dash, site: Site) -> None:
         asked: str | None, _tick: int | None, theme: Theme | None, before: str | None, study: str
     ) -> Any:
         if not asked:
-            return no_update, no_update
+            return no_update, no_update, True
         results = site.reader.results(study)
         futures = desk.ask(results, asked)
         done = sum(future.done() for future in futures)
         now = f"{asked} {done} {theme}"
+        complete = done == len(futures)
         if now == before:
-            return no_update, no_update
-        return _importance(results, futures, theme), now
+            return no_update, no_update, complete
+        return _importance(results, futures, theme), now, complete
 
     @app.callback(
         Output("study-winners", "children"),

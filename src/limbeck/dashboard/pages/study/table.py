@@ -108,7 +108,7 @@ def column_definitions(results: StudyResults, names: Sequence[str]) -> list[dict
 _NUMBER = {
     "filter": "agNumberColumnFilter",
     "type": "rightAligned",
-    "width": 130,
+    "width": 150,
     "valueFormatter": {"function": "limbeckNumber(params.value)"},
     "useValueFormatterForExport": False,
 }
