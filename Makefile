@@ -28,7 +28,7 @@ $(INSTALLED): pyproject.toml
 	@touch $@
 
 test: setup ## Run the tests, with coverage; those of web pages need Chromium
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -m 'not slow and not gpu' -n auto --dist loadfile --cov --cov-report=term:skip-covered
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -m 'not slow and not gpu' -n auto --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered
 
 quickstart: setup ## Search a small frontier of real students, in about a quarter of an hour
 	$(VENV)/bin/python examples/quickstart/prepare.py .limbeck/quickstart

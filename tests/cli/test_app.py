@@ -15,7 +15,7 @@ from limbeck.home import Home
 from limbeck.runs import Outcome, RunState
 from limbeck.space import Parameters
 from limbeck.store import Store
-from tests.cli.conftest import Limbeck
+from tests.cli.conftest import Limbeck, run_in
 from tests.tiny import write_tiny_study
 
 COMMANDS = list(get_command(app).commands)  # type: ignore[attr-defined]  # a group has them
@@ -26,12 +26,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which `limbeck search` has been run, with study.toml, home and picture."""
     folder = tmp_path_factory.mktemp("searched")
     write_tiny_study(folder)
-    subprocess.run(
-        [sys.executable, "-m", "limbeck.cli", "search", "study.toml", "--home", "home"],
-        cwd=folder,
-        check=True,
-        capture_output=True,
-    )
+    assert run_in(folder, "search", "study.toml", "--home", "home").code == 0
     return folder
 
 
@@ -145,15 +140,10 @@ def test_show_prints_parameters_values_curves_and_artifacts(
 
 
 def test_a_search_that_is_done_is_not_done_again(searched: Path) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-m", "limbeck.cli", "search", "study.toml", "--home", "home"],
-        cwd=searched,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    assert "run 0" not in ended.stderr
-    assert "Frontier:" in ended.stdout
+    ended = run_in(searched, "search", "study.toml", "--home", "home")
+    assert ended.code == 0
+    assert "run 0" not in ended.err
+    assert "Frontier:" in ended.out
 
 
 def test_a_search_starts_from_the_best_of_an_earlier_study(tmp_path: Path) -> None:
@@ -166,15 +156,10 @@ def test_a_search_starts_from_the_best_of_an_earlier_study(tmp_path: Path) -> No
             assert run is not None
             outcome = Outcome(state=RunState.FINISHED, values={"exact": float(exact)})
             store.end_run("before", run.number, outcome, owner="a")
-    ended = subprocess.run(
-        [sys.executable, "-m", "limbeck.cli", "search", "study.toml", "--home", "home"],
-        cwd=tmp_path,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
+    ended = run_in(tmp_path, "search", "study.toml", "--home", "home")
+    assert ended.code == 0
     first_line = "Starting from 2 of the 3 runs of study 'before'.\n"
-    assert ended.stderr.startswith(first_line)
+    assert ended.err.startswith(first_line)
     with Store(Home(tmp_path / "home").store_url) as store:
         assert store.run("tiny", 1).parameters == best
 

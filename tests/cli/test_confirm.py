@@ -1,8 +1,6 @@
 """A search with a control, and its finalists trained again."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,21 +8,16 @@ import pytest
 from limbeck.home import Home
 from limbeck.runs import Outcome, RunState
 from limbeck.store import Store
-from tests.cli.conftest import Limbeck
+from tests.cli.conftest import Limbeck, run_in
 from tests.tiny import tiny_questions, write_squad, write_tiny_study
 
 CONFIRM = ("confirm", "tiny", "--seeds", "2", "--data", "test.json", "--home", "home")
 
 
-def run_in(folder: Path, *arguments: str) -> str:
-    ended = subprocess.run(
-        [sys.executable, "-m", "limbeck.cli", *arguments],
-        cwd=folder,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return ended.stdout
+def done(folder: Path, *arguments: str) -> str:
+    ended = run_in(folder, *arguments)
+    assert ended.code == 0, ended.err
+    return ended.out
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +26,8 @@ def confirmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("confirmed")
     write_tiny_study(folder, budget={"runs": 3, "control": True})
     write_squad(folder / "test.json", tiny_questions(16, seed=3))
-    run_in(folder, "search", "study.toml", "--home", "home")
-    run_in(folder, *CONFIRM)
+    done(folder, "search", "study.toml", "--home", "home")
+    done(folder, *CONFIRM)
     return folder
 
 
@@ -43,12 +36,12 @@ def test_the_second_run_is_the_baseline_without_distillation(confirmed: Path) ->
         baseline, control, chosen = store.runs("tiny")
     assert control.parameters == {**baseline.parameters, "alpha_ce": 0.0}
     assert chosen.parameters.keys() == baseline.parameters.keys()
-    out = run_in(confirmed, "frontier", "--home", "home", "-o", "front.png", "tiny")
+    out = done(confirmed, "frontier", "--home", "home", "-o", "front.png", "tiny")
     shown = (
         f"Control: run 1, the baseline without distillation, exact {control.values['exact']:.2f}"
     )
     assert shown in out
-    assert "alpha_ce" in run_in(confirmed, "status", "tiny", "--home", "home")
+    assert "alpha_ce" in done(confirmed, "status", "tiny", "--home", "home")
 
 
 def test_finalists_are_trained_with_new_seeds_and_scored_on_other_questions(
@@ -63,7 +56,7 @@ def test_finalists_are_trained_with_new_seeds_and_scored_on_other_questions(
         r for r in repeats if {**r.parameters, "seed": 0} == {**runs[0].parameters, "seed": 0}
     ]
     assert [run.parameters["seed"] for run in of_baseline] == [1, 2]
-    facts = json.loads(run_in(confirmed, *CONFIRM, "--json"))
+    facts = json.loads(done(confirmed, *CONFIRM, "--json"))
     assert {fact["metric"] for fact in facts} == {"exact"}
     (baseline,) = (fact for fact in facts if fact["run"] == 0)
     assert baseline["selected"] == runs[0].values["exact"]
@@ -75,7 +68,7 @@ def test_confirming_again_goes_on_with_what_is_missing(confirmed: Path) -> None:
     url = Home(confirmed / "home").store_url
     with Store(url) as store:
         before = store.runs("tiny.confirm")
-    run_in(confirmed, *CONFIRM, "--run", "0", "--seeds", "3")
+    done(confirmed, *CONFIRM, "--run", "0", "--seeds", "3")
     with Store(url) as store:
         after = store.runs("tiny.confirm")
     assert after[: len(before)] == before
@@ -95,7 +88,7 @@ def test_a_repetition_that_failed_is_made_again(confirmed: Path) -> None:
         run = store.add_run("tiny.confirm", repeated, values={}, owner="somebody")
         assert run is not None
         store.end_run("tiny.confirm", run.number, failed, owner="somebody")
-    run_in(confirmed, *CONFIRM, "--run", "0", "--seeds", "4")
+    done(confirmed, *CONFIRM, "--run", "0", "--seeds", "4")
     with Store(url) as store:
         fourth = [run for run in store.runs("tiny.confirm") if run.parameters == repeated]
     assert [run.state for run in fourth] == [RunState.FAILED, RunState.FINISHED]

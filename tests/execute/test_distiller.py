@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from multiprocessing import active_children
 from pathlib import Path
 
 import psutil
@@ -26,9 +27,8 @@ STEADY = {
 
 def processes_of_a_run() -> list[psutil.Process]:
     """Return the processes that this one has started to train, the main one first."""
-    children = psutil.Process().children(recursive=True)
-    spawned = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
-    return sorted(spawned, key=lambda child: child.create_time())
+    ours = [child for child in active_children() if child.name.startswith("process ")]
+    return sorted((psutil.Process(child.pid) for child in ours), key=psutil.Process.create_time)
 
 
 class Search:
