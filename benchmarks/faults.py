@@ -11,7 +11,7 @@ What is counted in the end, from the store and the process table:
 - lost: runs that were seen finished, and are gone or have other values now;
 - twice: parameters that two runs have, and finished runs that were started again;
 - stuck: runs that neither ended well nor can be explained, and searches that did not end in time;
-- orphans: processes of the drill that outlive it.
+- orphans: processes of the drill that outlive it by ten seconds.
 
 The disk is a small file system in memory (tmpfs), which only root may mount; as another user, the
 disk is not filled, and the result says so.
@@ -48,6 +48,7 @@ from limbeck.store import Store
 DISK_MEGABYTES = 96
 OUTAGE_SECONDS = 10.0
 FULL_SECONDS = 5.0
+GRACE_SECONDS = 10.0
 PATIENCE_SECONDS = 1800.0
 """A drill that takes longer is stuck."""
 
@@ -66,8 +67,8 @@ class Plan:
     databases: int
 
 
-FULL = Plan(runs=60, searches=20, workers=20, disks=2, databases=2)
-QUICK = Plan(runs=12, searches=2, workers=2, disks=1, databases=1)
+FULL = Plan(runs=240, searches=20, workers=20, disks=2, databases=2)
+QUICK = Plan(runs=40, searches=2, workers=2, disks=1, databases=1)
 
 
 @dataclass
@@ -141,13 +142,16 @@ class Drill:
         runs = self._runs()
         self.seen.look(runs)
         ended = [run for run in runs if run.state in (RunState.FINISHED, RunState.INFEASIBLE)]
+        for run in runs:
+            if run.state is RunState.FAILED:
+                print(f"  run {run.number} failed: {run.reason}: {run.message}")
         same = Counter(_text(run.parameters) for run in runs)
         return Counter(
             kills=self.kills,
             lost=len(self.seen.lost),
             twice=len(self.seen.again) + sum(count - 1 for count in same.values()),
             stuck=self.plan.runs - len(ended),
-            orphans=len(list(_processes(str(self.folder)))),
+            orphans=len(psutil.wait_procs(_processes(str(self.folder)), timeout=GRACE_SECONDS)[1]),
         )
 
     def end(self) -> None:
@@ -225,7 +229,7 @@ class Drill:
     def _workers(self) -> list[psutil.Process]:
         assert self._search is not None
         with suppress(psutil.NoSuchProcess):
-            children = psutil.Process(self._search.pid).children()
+            children = psutil.Process(self._search.pid).children(recursive=True)
             return [child for child in children if _is_worker(child)]
         return []
 

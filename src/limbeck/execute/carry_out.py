@@ -276,7 +276,7 @@ class _Search:
                 values={**worker.scores, **outcome.values},
                 artifacts=outcome.artifacts or self._made_so_far(run),
             )
-        if outcome.reason == Reason.DISK_FULL and self._crew.shares_home:
+        if self._crew.shares_home and self._lacks_disk(outcome):
             self._full_since = self._full_since or time.monotonic()
             self._study.wait_again(run, outcome)
         elif self._study.tell(run, outcome):
@@ -285,6 +285,12 @@ class _Search:
         worker.run = None
         if outcome.state is RunState.FAILED:
             self._crew.dismiss(worker)
+
+    def _lacks_disk(self, outcome: Outcome) -> bool:
+        """Whether a run ended for want of disk; a worker may be unable even to say so."""
+        return outcome.reason == Reason.DISK_FULL or (
+            outcome.reason == Reason.LOST_WORKER and is_full(self._home.folder)
+        )
 
     def _tidy_up(self, run: Run) -> None:
         """Do what is due after a run has ended."""
