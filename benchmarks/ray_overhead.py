@@ -49,7 +49,7 @@ low = 0.0
 high = 1.0
 
 [optimizer]
-sampler = "random"
+sampler = "quasirandom"
 """
 
 
