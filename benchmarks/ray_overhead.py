@@ -91,7 +91,7 @@ class Searches:
         file.write_text(STUDY.format(name=name, shared=shared, learned=self.learned))
         command = ["search", str(file), "--runs", f"{runs}", "--home", str(self.home), *options]
         start = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "limbeck.cli", *command], check=True)
+        subprocess.run([sys.executable, "-m", "limbeck.cli", *command], check=True, cwd=self.home)
         return time.perf_counter() - start
 
     def run_seconds(self, name: str) -> list[float]:
