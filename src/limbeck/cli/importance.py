@@ -25,6 +25,7 @@ from limbeck.home import Home
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+    from limbeck.analysis.importance import MetricForests
     from limbeck.analysis.results import StudyResults
     from limbeck.sensitivity import Importances, Interval
     from limbeck.store import Store
@@ -81,17 +82,18 @@ def importance(
     with open_store(Home(home), store_url) as store:
         name = study or latest_study(store)
         results = load_results(store, name)
+        learned = [] if surrogate else _forests(results, metric or [], seed)
         if surrogate:
             found = _of_surrogate(store, name, metric or [], seed)
         else:
-            found = _of_forest(results, metric or [], seed)
+            found = tuple(each.importances for each in learned)
     if as_json:
         print_json([asdict(each) for each in found])
     else:
         for each in found:
             _print(each)
     if output is not None:
-        write_figure(_drawn(results, found, figure, seed), output)
+        write_figure(_drawn(results, found, learned, figure), output)
 
 
 def _check_figure(figure: FigureChoice | None, output: Path | None, *, surrogate: bool) -> None:
@@ -104,13 +106,12 @@ def _check_figure(figure: FigureChoice | None, output: Path | None, *, surrogate
 def _drawn(
     results: "StudyResults",
     found: "Sequence[Importances]",
+    learned: "Sequence[MetricForests]",
     figure: FigureChoice | None,
-    seed: int | None,
 ) -> "go.Figure":
     """Return a figure; one of a metric is of the first, its most important parameters first."""
     from limbeck.analysis.figures.dependence import dependence_figure, slice_figure
     from limbeck.analysis.figures.importance import importance_bars
-    from limbeck.analysis.importance import partial_dependence
 
     if figure is None or figure is FigureChoice.BARS:
         return importance_bars(found)
@@ -118,17 +119,16 @@ def _drawn(
     order = [each.parameter for each in found[0].parameters] or None  # None: too few runs
     if figure is FigureChoice.SLICES:
         return slice_figure(results, metric, parameters=order)
-    curves = partial_dependence(results, metric, seed=seed or 0)
-    return dependence_figure(results, metric, curves, parameters=order)
+    return dependence_figure(results, metric, learned[0].dependence(), parameters=order)
 
 
-def _of_forest(
+def _forests(
     results: "StudyResults", metrics: Sequence[str], seed: int | None
-) -> "tuple[Importances, ...]":
-    from limbeck.analysis.importance import forest_importances, importance_targets
+) -> "list[MetricForests]":
+    from limbeck.analysis.importance import MetricForests, importance_targets
 
     chosen = tuple(metrics) or importance_targets(results)
-    return tuple(forest_importances(results, each, seed=seed or 0) for each in chosen)
+    return [MetricForests.fit(results, each, seed=seed or 0) for each in chosen]
 
 
 def _of_surrogate(

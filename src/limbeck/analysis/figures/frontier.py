@@ -269,7 +269,7 @@ def _draw_groups(
             continue
         bars = name == "frontier" or (has_bars and name in ("dominated", "stopped early"))
         marker = _marker(name, look, runs, coloring, areas)
-        if most is not None and trace is go.Scatter and len(runs) > most:
+        if most is not None and len(runs) > most:
             marker["maxdisplayed"] = most
         figure.add_trace(
             trace(
