@@ -8,7 +8,7 @@ from threading import Thread
 import pytest
 from flask.testing import FlaskClient
 from playwright.sync_api import Browser, BrowserContext, Page
-from waitress import create_server
+from waitress.server import TcpWSGIServer, create_server
 from waitress.wasyncore import close_all
 
 from limbeck.dashboard.app import create_app
@@ -38,6 +38,12 @@ def client(studied: Studied) -> Iterator[FlaskClient]:
         yield create_app(site).server.test_client()
 
 
+def _close(server: TcpWSGIServer) -> None:
+    for channel in list(server.active_channels.values()):
+        channel.handle_close()  # `close_all` would leave its temporary files open.
+    close_all(server._map, ignore_all=True)
+
+
 @contextmanager
 def serving(studied: Studied, access: Access) -> Iterator[str]:
     """Serve a dashboard in a thread; yield its address."""
@@ -49,7 +55,7 @@ def serving(studied: Studied, access: Access) -> Iterator[str]:
             yield f"http://127.0.0.1:{server.effective_port}"
         finally:
             # In its own thread, which might wait at a socket that is closed here.
-            server.trigger.pull_trigger(lambda: close_all(server._map, ignore_all=True))
+            server.trigger.pull_trigger(lambda: _close(server))
             thread.join(timeout=10)
             server.task_dispatcher.shutdown()
 
