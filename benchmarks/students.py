@@ -18,6 +18,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import torch
+from _student import Silence
 
 from limbeck.config import load_config
 from limbeck.files import whole_file
@@ -46,16 +47,6 @@ class Cell:
 
     name: str
     parameters: Mapping[str, Value]
-
-
-class Silence:
-    """Hears nothing."""
-
-    def begin(self, step: int, total_steps: int) -> None:
-        """See `Reporter`."""
-
-    def report(self, step: int, values: Mapping[str, float], *, seconds: float) -> None:
-        """See `Reporter`."""
 
 
 def cells(*, quick: bool) -> Iterator[Cell]:

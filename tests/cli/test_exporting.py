@@ -107,3 +107,11 @@ def test_bench_has_a_row_for_each_model_format_and_size(
         for kind in ("PyTorch", "ONNX", "ONNX int8")
     ]
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_bench_refuses_windows_longer_than_a_model_reads(limbeck: Limbeck, made: Made) -> None:
+    ended = limbeck("bench", 1, "--home", made.home, "--length", 16, "--length", 100_000)
+    assert ended.code == 2
+    assert ended.err.strip() == (
+        "Error: --length must not exceed the 32 positions of run 1, but got 100000; lower it"
+    )

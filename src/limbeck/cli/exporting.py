@@ -233,6 +233,7 @@ def bench(
         sources += _baseline(sources[0])
     longest = sources[0].config.file.data.max_length
     models = _models(sources, Home(home))
+    _check_lengths(lengths or [], models)
     with TemporaryDirectory() as parent:
         passes = {}
         for index, (label, model) in enumerate(models.items()):
@@ -324,6 +325,17 @@ def _print_answer(answer: "Answer") -> None:
     table.add_row("(no answer)", "", f"{answer.no_answer_probability:.3f}", "")
     OUT.print(table)
     print(f"{answer.windows} windows, {answer.milliseconds:.0f} ms", file=sys.stderr)
+
+
+def _check_lengths(lengths: list[int], models: "dict[str, SlimBertForQuestionAnswering]") -> None:
+    """Raise a `ConfigError` if a model cannot read windows so long."""
+    for label, model in models.items():
+        longest = model.config.max_position_embeddings
+        if max(lengths, default=0) > longest:
+            raise ConfigError(
+                f"--length must not exceed the {longest} positions of {label}, but got "
+                f"{max(lengths)}; lower it"
+            )
 
 
 def _baseline(source: "Source") -> "list[Source]":
