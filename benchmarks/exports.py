@@ -44,10 +44,6 @@ ODD: Mapping[str, Value] = {
 STUDENTS: Mapping[str, Mapping[str, Value]] = {"odd": ODD, "5 layers": {"num_layers": 5}}
 COLUMNS = (
     *("student", "format", "questions", "other answers", "ties"),
-    *("largest difference of a score", "student's exact", "drop"),
-)
-COLUMNS = (
-    *("student", "format", "questions", "other answers", "ties"),
     *("largest difference of a score", "student's exact", "drop ± one standard error"),
 )
 SEED = 0
