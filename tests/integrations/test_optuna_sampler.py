@@ -285,7 +285,7 @@ def test_infinite_values_do_not_end_the_search(value: float) -> None:
     values = [trial.value for trial in study.trials]
     assert value in values
     assert min(abs(trial.params["x"] - 0.3) for trial in study.trials) < 0.05
-    assert values[-1] != value
+    assert values[3:].count(value) <= 3, "it learns where no value comes from"
 
 
 def test_parallel_workers_share_a_study() -> None:

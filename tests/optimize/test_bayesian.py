@@ -178,7 +178,8 @@ def test_a_constraint_metric_keeps_the_search_out() -> None:
     """The score rises with y, but from y = 0.4 on the memory is beyond its threshold."""
     memory = Metric(name="memory", goal=Goal.MINIMIZE, role=Role.CONSTRAIN, threshold=0.4)
     runs = square_runs(score=lambda _, y: y, memory=lambda _, y: y)
-    _, y = suggested_place(_sampler(SCORE, COST, memory), runs)
+    beyond = finished(9, {"x": 0.0, "y": 1.0}, {"cost": 1.0, "score": 1.0, "memory": 1.0})
+    _, y = suggested_place(_sampler(SCORE, COST, memory), [*runs, beyond])
     assert 0.25 < y < 0.45
 
 

@@ -66,8 +66,8 @@ def test_sobols_g_function_from_128_runs() -> None:
     found = importances(parameters, runs)
     first, total = indices(found, [f"x{i}" for i in range(6)])
     expected = sobol_g_indices()
-    np.testing.assert_allclose(first, expected[0], atol=0.05)
-    np.testing.assert_allclose(total, expected[1], atol=0.05)
+    np.testing.assert_allclose(first, expected[0], atol=0.06)
+    np.testing.assert_allclose(total, expected[1], atol=0.06)
     assert [each.parameter for each in found.parameters[:2]] == ["x0", "x1"]
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from limbeck.cube import ParameterCube
 from limbeck.metrics import Metric, Role
 from limbeck.optimize.beliefs import Learner
+from limbeck.optimize.kernel import waves_of
 from limbeck.optimize.surrogate import Surrogate, one_thread
 from limbeck.optimize.transfer import experience
 from limbeck.runs import Run
@@ -124,7 +125,8 @@ def draw_paths(model: SingleTaskGP, *, seed: int) -> Paths:
     "Efficiently sampling functions from Gaussian process posteriors", ICML 2020, eq. 12). Those of
     the prior are sums of cosines (Rahimi, Recht: "Random features for large-scale kernel machines",
     NIPS 2007); since a rational quadratic kernel is a mixture of Gaussian ones, with precisions of
-    a gamma distribution (Rasmussen, Williams, eq. 4.19), so are their frequencies.
+    a gamma distribution (Rasmussen, Williams, eq. 4.19), so are their frequencies. Main
+    effects are cosines themselves.
 
     Args:
         model: Of a `Surrogate`, with ``s`` sets of hyperparameters.
@@ -137,21 +139,26 @@ def draw_paths(model: SingleTaskGP, *, seed: int) -> Paths:
     X, y, K, noise = _observed(model)
     s, n, d = X.shape
     count = _PATHS if s > 1 else 4 * _PATHS
-    quadratic = model.covar_module.base_kernel
-    alpha = quadratic.alpha.detach().reshape(s, 1)
+    kernel = model.covar_module.base_kernel
+    alpha = kernel.alpha.detach().reshape(s, 1)
     precision = rng.gamma(alpha.expand(s, _FEATURES).numpy()) / alpha.numpy()
     directions = torch.as_tensor(
         rng.standard_normal((s, d, _FEATURES)) * np.sqrt(precision)[:, None]
     )
-    frequencies = directions / quadratic.lengthscale.detach().reshape(s, d, 1)
+    frequencies = directions / kernel.lengthscale.detach().reshape(s, d, 1)
     phases = torch.as_tensor(rng.uniform(0, 2 * math.pi, (s, 1, _FEATURES)))
-    heights = (2 * model.covar_module.outputscale.detach().reshape(s, 1, 1) / _FEATURES).sqrt()
-    weights = heights * torch.as_tensor(rng.standard_normal((s, _FEATURES, count)))
+    variance = model.covar_module.outputscale.detach().reshape(s, 1, 1)
+    weights = (2 * variance / _FEATURES).sqrt() * torch.as_tensor(
+        rng.standard_normal((s, _FEATURES, count))
+    )
+    main = (variance * kernel.wave_variances().detach()).sqrt().mT
+    main = main * torch.as_tensor(rng.standard_normal((*main.shape[:2], count)))
 
     def prior(points: torch.Tensor) -> torch.Tensor:
         mean: torch.Tensor = model.mean_module(points.expand(s, -1, -1))
-        waves: torch.Tensor = torch.cos(points @ frequencies + phases) @ weights
-        return mean[..., None] + waves
+        whole: torch.Tensor = torch.cos(points @ frequencies + phases) @ weights
+        moved: torch.Tensor = mean[..., None] + whole + waves_of(points) @ main
+        return moved
 
     with torch.no_grad():
         noisy = prior(X) + noise.sqrt()[..., None] * torch.as_tensor(

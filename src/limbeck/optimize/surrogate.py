@@ -7,7 +7,6 @@ several sets of hyperparameters, drawn from the normal approximation of their po
 chapter 27). For that to be about normal, positive hyperparameters are on a log scale.
 """
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,8 +17,7 @@ from botorch.fit import fit_gpytorch_mll
 from botorch.models import SingleTaskGP
 from botorch.utils.sampling import draw_sobol_normal_samples, manual_seed
 from gpytorch import settings
-from gpytorch.constraints import GreaterThan, Positive
-from gpytorch.kernels import RQKernel, ScaleKernel
+from gpytorch.constraints import GreaterThan
 from gpytorch.likelihoods import FixedNoiseGaussianLikelihood, GaussianLikelihood
 from gpytorch.likelihoods.noise_models import HomoskedasticNoise
 from gpytorch.means import ConstantMean, Mean
@@ -27,6 +25,8 @@ from gpytorch.mlls import ExactMarginalLogLikelihood
 from gpytorch.priors import NormalPrior
 from numpy.typing import NDArray
 from typing_extensions import override
+
+from limbeck.optimize.kernel import surrogate_kernel
 
 _FIT_OPTIONS = {"maxiter": 200, "ftol": 1e-7}  # Of L-BFGS-B; its defaults take thrice the time.
 _LARGEST = 12.0  # Hyperparameter, logarithms included; no prior expects anything like it.
@@ -278,7 +278,7 @@ class _Observations:
             train_X=self.X.expand(count, -1, -1),
             train_Y=self.y.expand(count, -1)[..., None],
             likelihood=self._likelihood(batch),
-            covar_module=_kernel(self.X.shape[1], batch),
+            covar_module=surrogate_kernel(self.X.shape[1], batch),
             mean_module=ConstantMean(batch_shape=batch)
             if self.earlier is None
             else _EarlierMean(self.earlier, batch),
@@ -327,34 +327,6 @@ class _EarlierMean(Mean):  # type: ignore[misc]  # gpytorch is not typed
         return self.weight * mean.mean(dim=0) + self.shift
 
 
-def _kernel(d: int, batch: torch.Size) -> ScaleKernel:
-    """Return a rational quadratic kernel with a lengthscale for each coordinate.
-
-    It is a mixture of Gaussian kernels of all scales, the narrower the larger its ``alpha`` is
-    (Rasmussen, Williams: "Gaussian processes for machine learning", 2006, eq. 4.19): so it is
-    learned whether the metric is smooth, as formulas are, or rough, as training is.
-
-    The prior of the lengthscales grows with their number, so that the function does not become the
-    more complicated, the more parameters there are. It is that of Hvarfner, Hellsten, Nardi:
-    "Vanilla Bayesian optimization performs great in high dimensions", ICML 2024, section 4, but its
-    median is halfway between their median and their mode, which is where they use it: they take
-    the one most likely lengthscale, on a linear scale.
-    """
-    quadratic = RQKernel(
-        ard_num_dims=d,
-        batch_shape=batch,
-        lengthscale_constraint=_positive(),
-        alpha_constraint=_positive(),
-    )
-    quadratic.register_prior(
-        "prior", NormalPrior(math.sqrt(2) + math.log(d) / 2 - 1.5, math.sqrt(3)), "raw_lengthscale"
-    )
-    quadratic.register_prior("alpha_prior", NormalPrior(1.0, 1.5), "raw_alpha")
-    kernel = ScaleKernel(quadratic, batch_shape=batch, outputscale_constraint=_positive())
-    kernel.register_prior("prior", NormalPrior(0.0, 1.0), "raw_outputscale")
-    return kernel
-
-
 def _noise_constraint() -> GreaterThan:
     return GreaterThan(_LEAST_NOISE, transform=torch.exp, inv_transform=torch.log)
 
@@ -367,10 +339,6 @@ def _begin_with_little(noise: HomoskedasticNoise) -> None:
     prior = NormalPrior(-5.0, 1.0)
     noise.register_prior("prior", prior, "raw_noise")
     noise.initialize(raw_noise=prior.mean)
-
-
-def _positive() -> Positive:
-    return Positive(transform=torch.exp, inv_transform=torch.log)
 
 
 @contextmanager
