@@ -255,16 +255,19 @@ class _Observations:
             An ``s x p`` tensor.
         """
         steps = _DIFFERENCE * torch.eye(len(mode), dtype=torch.float64)
-        model = self.model(torch.cat([mode + steps, mode - steps]))
+        model = self.model(torch.cat([mode[None], mode + steps]))
         likelihood = ExactMarginalLogLikelihood(model.likelihood, model)
         with _exact(model):
             output = model(*model.train_inputs)
             total = likelihood(output, model.train_targets).sum()
-        slopes = torch.autograd.grad(total, list(model.parameters()))
-        forward, backward = torch.cat(
-            [slope.reshape(2 * len(mode), -1) for slope in slopes], dim=1
-        ).chunk(2)
-        hessian = len(self.X) * (backward - forward) / (2 * _DIFFERENCE)
+        slopes = torch.cat(
+            [
+                slope.reshape(len(mode) + 1, -1)
+                for slope in torch.autograd.grad(total, list(model.parameters()))
+            ],
+            dim=1,
+        )
+        hessian = len(self.X) * (slopes[0] - slopes[1:]) / _DIFFERENCE
         precision, axes = torch.linalg.eigh((hessian + hessian.T) / 2)
         deviation = precision.clamp_min(_LEAST_PRECISION).rsqrt()
         normal = draw_sobol_normal_samples(len(mode), count - 1, dtype=torch.float64, seed=seed)
