@@ -60,14 +60,14 @@ def test_ishigamis_function_from_256_runs() -> None:
     assert found.r2 > 0.95
 
 
-def test_sobols_g_function_from_128_runs() -> None:
+def test_sobols_g_function_from_256_runs() -> None:
     parameters = unit_parameters(6)
-    runs = sampled_runs(parameters, lambda p: {"score": sobol_g(p)}, n=128)
+    runs = sampled_runs(parameters, lambda p: {"score": sobol_g(p)}, n=256)
     found = importances(parameters, runs)
     first, total = indices(found, [f"x{i}" for i in range(6)])
     expected = sobol_g_indices()
-    np.testing.assert_allclose(first, expected[0], atol=0.06)
-    np.testing.assert_allclose(total, expected[1], atol=0.06)
+    np.testing.assert_allclose(first, expected[0], atol=0.05)
+    np.testing.assert_allclose(total, expected[1], atol=0.05)
     assert [each.parameter for each in found.parameters[:2]] == ["x0", "x1"]
 
 
