@@ -95,10 +95,13 @@
             parts.some(([low, high]) => low <= values[i] && values[i] <= high))));
     }
 
-    // Wait until the browser has painted what it already knows; in a hidden tab it never paints.
+    // Wait until the browser has painted what it already knows, and the table the rows that it made
+    // of that, a frame later; in a hidden tab it never paints.
     function afterPaint(value) {
         return new Promise((resolve) => {
-            requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(resolve, 0, value)));
+            const wait = (frames) => requestAnimationFrame(() => (
+                frames ? wait(frames - 1) : setTimeout(resolve, 0, value)));
+            wait(2);
             setTimeout(resolve, 1000, value);
         });
     }
