@@ -37,8 +37,8 @@ class AdditiveRQKernel(RQKernel):  # type: ignore[misc]  # gpytorch is not typed
         super().__init__(
             ard_num_dims=d,
             batch_shape=batch,
-            lengthscale_constraint=positive(),
-            alpha_constraint=positive(),
+            lengthscale_constraint=_positive(),
+            alpha_constraint=_positive(),
         )
         self.raw_weight = torch.nn.Parameter(torch.zeros(*batch, 1, 1))
         self.raw_main_lengthscale = torch.nn.Parameter(torch.zeros(*batch, 1, d))
@@ -97,11 +97,11 @@ def surrogate_kernel(d: int, batch: torch.Size) -> ScaleKernel:
     for name, prior in priors.items():
         additive.register_prior(f"{name}_prior", prior, name)
         additive.initialize(**{name: prior.mean})
-    kernel = ScaleKernel(additive, batch_shape=batch, outputscale_constraint=positive())
+    kernel = ScaleKernel(additive, batch_shape=batch, outputscale_constraint=_positive())
     kernel.register_prior("prior", NormalPrior(0.0, 1.0), "raw_outputscale")
     return kernel
 
 
-def positive() -> Positive:
+def _positive() -> Positive:
     """Return a constraint whose raw parameter is the logarithm."""
     return Positive(transform=torch.exp, inv_transform=torch.log)

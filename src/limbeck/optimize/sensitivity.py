@@ -151,14 +151,14 @@ def draw_paths(model: SingleTaskGP, *, seed: int) -> Paths:
     weights = (2 * variance / _FEATURES).sqrt() * torch.as_tensor(
         rng.standard_normal((s, _FEATURES, count))
     )
-    main = (variance * kernel.wave_variances().detach()).sqrt().mT
-    main = main * torch.as_tensor(rng.standard_normal((*main.shape[:2], count)))
+    heights = (variance * kernel.wave_variances().detach()).sqrt().mT
+    wave_weights = heights * torch.as_tensor(rng.standard_normal((*heights.shape[:2], count)))
 
     def prior(points: torch.Tensor) -> torch.Tensor:
         mean: torch.Tensor = model.mean_module(points.expand(s, -1, -1))
-        whole: torch.Tensor = torch.cos(points @ frequencies + phases) @ weights
-        moved: torch.Tensor = mean[..., None] + whole + waves_of(points) @ main
-        return moved
+        whole: torch.Tensor = mean[..., None] + torch.cos(points @ frequencies + phases) @ weights
+        main: torch.Tensor = waves_of(points) @ wave_weights
+        return whole + main
 
     with torch.no_grad():
         noisy = prior(X) + noise.sqrt()[..., None] * torch.as_tensor(
