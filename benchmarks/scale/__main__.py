@@ -124,7 +124,7 @@ def _write(rows: Sequence[dict[str, float]], path: Path) -> None:
 
 def _draw(curves: Sequence[Curve], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure = Figure(figsize=(9.0, 3.6), layout="constrained")
+    figure = Figure(figsize=(9.0, 4.1), layout="constrained")
     against_time, against_cost = figure.subplots(1, 2, sharey=True)
     for curve, color in zip(curves, COLORS, strict=False):
         label = f"{curve.search.workers} workers (n = {curve.search.runs} runs)"
@@ -136,7 +136,8 @@ def _draw(curves: Sequence[Curve], path: Path) -> None:
         xscale="log", xlabel="hours", ylabel="share of the true frontier's hypervolume"
     )
     against_cost.set(xlabel="worker hours spent on runs that ended")
-    against_cost.legend()
+    handles, labels = against_cost.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2)
     figure.savefig(path, dpi=110)
 
 
